@@ -1,0 +1,1 @@
+"""Builders, doubles and the test broker: what tests of several folders share."""
