@@ -1,0 +1,37 @@
+"""Time is passed in, so that every decision can be repeated and every test is exact."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Two readings: one for people and evidence, one for measuring how long something took."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01T00:00:00Z, by the machine's clock; may jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start; never goes back."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now_ms(self) -> int:
+        """See :class:`Clock`."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """See :class:`Clock`."""
+        return time.monotonic()
+
+
+def format_time(milliseconds: int) -> str:
+    """RFC 3339 in UTC with milliseconds, such as ``2026-11-23T09:00:00.000Z``."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

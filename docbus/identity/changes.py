@@ -1,0 +1,294 @@
+"""Applies a change of the directory to the state: every rule first, then the writing, so that nothing is half done."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from docbus.errors import AgencyCodeError, IdentityError
+from docbus.identity import entries
+from docbus.identity.agency import parse_canonical
+from docbus.identity.certificates import certificate_set_digest, check_certificate
+from docbus.identity.encryption import SUITE_2026, Encrypter
+from docbus.identity.grants import Agency, CertificateGrant, LazyKeys
+from docbus.identity.rules import refusal
+from docbus.identity.signing import load_public_key, public_key_bytes
+from docbus.identity.spelling import check_title
+from docbus.wire.profiles import PROFILES
+
+if TYPE_CHECKING:
+    from docbus.identity.state import DirectoryState
+
+MAX_PARTITIONS = 64
+"""Partitions of an inbox; the largest agencies need a handful."""
+MAX_ALIASES = 64
+"""Aliases in one grant; an agency has as many as it has had codes."""
+MAX_ROLES = 16
+"""Roles of one agency."""
+_ROLE = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+def apply_change(state: DirectoryState, position: int, change: entries.Change) -> None:
+    """Write a change, other than the genesis, into the state.
+
+    Raises:
+        DirectoryError: It breaks a rule, which the text names; the state is as before.
+    """
+    match change:
+        case entries.AgencyGrant():
+            _grant(state, position, change)
+        case entries.KeyRotation():
+            _rotate(state, position, change)
+        case entries.Revocation():
+            _revoke(state, position, change)
+        case entries.Alias():
+            _alias(state, position, change)
+        case entries.Rename():
+            agency = _open_agency(state, position, change.agency)
+            _title(position, change.name, "the name")
+            state.agencies.put(agency.id, position, replace(agency, name=change.name))
+        case entries.Closure():
+            _close(state, position, change)
+        case entries.Genesis():
+            raise refusal(position, "genesis_first", "a second genesis entry")
+
+
+def apply_genesis(state: DirectoryState, genesis: entries.Genesis) -> None:
+    """Write the genesis into an empty state.
+
+    Raises:
+        DirectoryError: It breaks a rule, which the text names.
+    """
+    _title(0, genesis.registrar, "the registrar's name")
+    keys: dict[bytes, object] = {}
+    for encoded in genesis.keys:
+        try:
+            keys[sha256(encoded).digest()] = load_public_key(encoded)
+        except IdentityError as error:
+            raise refusal(0, "genesis_terms", f"a registrar key is {error.text}") from error
+    if len(keys) != len(genesis.keys):
+        raise refusal(0, "genesis_terms", "a registrar key stands twice")
+    if not 1 <= genesis.threshold <= len(keys) <= entries.MAX_SIGNATURES:
+        raise refusal(0, "genesis_terms", f"threshold {genesis.threshold} of {len(keys)} keys")
+    if not 0 < genesis.freshness_alarm <= genesis.freshness_limit:
+        raise refusal(0, "genesis_terms", "the freshness limits are not 0 < alarm <= limit")
+    state.registrar_keys = keys
+    state.genesis = genesis
+
+
+def _grant(state: DirectoryState, position: int, grant: entries.AgencyGrant) -> None:
+    _canonical(position, grant.agency)
+    if state.agencies.newest(grant.agency) is not None:
+        raise refusal(position, "code_once", f"{grant.agency} was granted before")
+    if grant.agency in state.aliases:
+        raise refusal(position, "alias_unique", f"{grant.agency} is an alias of {state.aliases[grant.agency][0]}")
+    _title(position, grant.name, "the name")
+    if len(grant.aliases) > MAX_ALIASES or len(set(grant.aliases)) != len(grant.aliases):
+        raise refusal(position, "alias_unique", f"more than {MAX_ALIASES} aliases, or one twice")
+    for alias in grant.aliases:
+        _free_alias(state, position, grant.agency, alias)
+    _roles(position, grant.roles)
+    if not 1 <= grant.partitions <= MAX_PARTITIONS:
+        raise refusal(position, "partitions", f"{grant.partitions} partitions; 1 to {MAX_PARTITIONS} are allowed")
+    certificate, signing_keys = _signing(state, position, grant.agency, grant.signing)
+    encrypter = _encryption(state, position, grant.encryption)
+
+    state.signing_keys.update(dict.fromkeys(signing_keys, grant.agency))
+    state.encryption_keys.add(encrypter.digest)
+    state.certificates.put(certificate.digest, position, certificate)
+    for alias in grant.aliases:
+        state.aliases[alias] = (grant.agency, position)
+    agency = Agency(
+        id=grant.agency,
+        name=grant.name,
+        aliases=grant.aliases,
+        roles=grant.roles,
+        partitions=grant.partitions,
+        certificates=(certificate.digest,),
+        encrypters=((encrypter, position, None),),
+        granted_at=position,
+    )
+    state.agencies.put(grant.agency, position, agency)
+    state.order.append(grant.agency)
+
+
+def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation) -> None:
+    agency = _open_agency(state, position, rotation.agency)
+    if not (rotation.signing or rotation.encryption or rotation.retire_signing or rotation.retire_encryption):
+        raise refusal(position, "rotation_changes", f"nothing is granted to {agency.id} or retired")
+    held = {d: g for d in agency.certificates if (g := state.certificates.newest(d)) is not None and g.may_sign}
+    open_keys = {encrypter.digest for encrypter, _, retired_at in agency.encrypters if retired_at is None}
+    _held(position, agency.id, rotation.retire_signing, set(held))
+    _held(position, agency.id, rotation.retire_encryption, open_keys)
+    granted = _signing(state, position, agency.id, rotation.signing) if rotation.signing else None
+    encrypter = _encryption(state, position, rotation.encryption) if rotation.encryption else None
+    if rotation.retire_signing and granted is None and len(rotation.retire_signing) == len(held):
+        raise refusal(position, "rotation_leaves_key", f"{agency.id} would have no signing key")
+    if rotation.retire_encryption and encrypter is None and len(rotation.retire_encryption) == len(open_keys):
+        raise refusal(position, "rotation_leaves_key", f"{agency.id} would have no encryption key")
+
+    for digest in rotation.retire_signing:
+        state.certificates.put(digest, position, replace(held[digest], retired_at=position))
+    if granted is not None:
+        certificate, signing_keys = granted
+        state.signing_keys.update(dict.fromkeys(signing_keys, agency.id))
+        state.certificates.put(certificate.digest, position, certificate)
+        agency = replace(agency, certificates=(*agency.certificates, certificate.digest))
+    encrypters = tuple(
+        (known, granted_at, position if known.digest in rotation.retire_encryption else retired_at)
+        for known, granted_at, retired_at in agency.encrypters
+    )
+    if encrypter is not None:
+        state.encryption_keys.add(encrypter.digest)
+        encrypters = (*encrypters, (encrypter, position, None))
+    state.agencies.put(agency.id, position, replace(agency, encrypters=encrypters))
+
+
+def _revoke(state: DirectoryState, position: int, revocation: entries.Revocation) -> None:
+    # A closed agency's certificate can be revoked too: its key may come to light later.
+    agency = _known_agency(state, position, revocation.agency)
+    _title(position, revocation.reason, "the reason")
+    grant = state.certificates.newest(revocation.certificate)
+    shown = revocation.certificate.hex()[:16]
+    if grant is None or grant.agency != agency.id:
+        raise refusal(position, "revoked_key_held", f"{agency.id} was never granted the certificate {shown}…")
+    if grant.revoked_at is not None:
+        raise refusal(position, "revoked_key_held", f"{shown}… was revoked in entry {grant.revoked_at}")
+    revoked = replace(grant, revoked_at=position, reason=revocation.reason, suspected_since=revocation.suspected_since)
+    state.revoked_signing_keys.update(sha256(public_key_bytes(key)).digest() for key in grant.public_keys)
+    state.certificates.put(grant.digest, position, revoked)
+
+
+def _alias(state: DirectoryState, position: int, alias: entries.Alias) -> None:
+    agency = _open_agency(state, position, alias.agency)
+    if len(agency.aliases) >= MAX_ALIASES:
+        raise refusal(position, "alias_unique", f"{agency.id} would have more than {MAX_ALIASES} aliases")
+    _free_alias(state, position, agency.id, alias.alias)
+    state.aliases[alias.alias] = (agency.id, position)
+    state.agencies.put(agency.id, position, replace(agency, aliases=(*agency.aliases, alias.alias)))
+
+
+def _close(state: DirectoryState, position: int, closure: entries.Closure) -> None:
+    agency = _open_agency(state, position, closure.agency)
+    _title(position, closure.reason, "the reason")
+    if closure.successor is not None:
+        successor = state.agencies.newest(closure.successor)
+        if successor is None or successor.closed_at is not None or successor.id == agency.id:
+            raise refusal(position, "successor_open", f"{closure.successor} is not another agency that is open")
+    # The keys end with the agency, so that a reader who asks only for the certificate gets the right answer.
+    for digest in agency.certificates:
+        grant = state.certificates.newest(digest)
+        if grant is not None and grant.may_sign:
+            state.certificates.put(digest, position, replace(grant, closed_at=position))
+    encrypters = tuple(
+        (encrypter, granted_at, position if retired_at is None else retired_at)
+        for encrypter, granted_at, retired_at in agency.encrypters
+    )
+    closed = replace(
+        agency,
+        encrypters=encrypters,
+        closed_at=position,
+        successor=closure.successor,
+        closing_reason=closure.reason,
+    )
+    state.agencies.put(agency.id, position, closed)
+
+
+def _signing(
+    state: DirectoryState, position: int, agency: str, signing: entries.SigningKey
+) -> tuple[CertificateGrant, list[bytes]]:
+    """Return the new grant, and the SHA-256 of each SubjectPublicKeyInfo in it."""
+    terms = PROFILES.get(signing.profile)
+    if terms is None:
+        raise refusal(position, "profile_known", f"signature profile {signing.profile} cannot be read by this version")
+    if len(signing.certificates) != terms.signatures:
+        count = len(signing.certificates)
+        raise refusal(position, "certificate_fit", f"{count} certificates, where {terms.name} has {terms.signatures}")
+    try:
+        checked = [
+            check_certificate(der, agency, algorithm)
+            for der, algorithm in zip(signing.certificates, terms.algorithms, strict=True)
+        ]
+    except IdentityError as error:
+        raise refusal(position, "certificate_fit", f"{agency}: {error.text}") from error
+    digest = certificate_set_digest([certificate.digest for certificate in checked])
+    if state.certificates.newest(digest) is not None:
+        raise refusal(position, "certificate_once", f"certificate {digest.hex()[:16]}… was granted before")
+    signing_keys = [sha256(public_key_bytes(certificate.public_key)).digest() for certificate in checked]
+    for signing_key in signing_keys:
+        if signing_key in state.revoked_signing_keys:
+            raise refusal(position, "signing_key_not_revoked", f"{agency}: the certificate's key was revoked before")
+        holder = state.signing_keys.get(signing_key, agency)
+        if holder != agency:
+            raise refusal(position, "signing_key_one_agency", f"{agency}: the key was granted to {holder}")
+    return CertificateGrant(
+        digest=digest,
+        agency=agency,
+        profile=signing.profile,
+        not_before_ms=max(certificate.not_before_ms for certificate in checked),
+        not_after_ms=min(certificate.not_after_ms for certificate in checked),
+        granted_at=position,
+        keys=LazyKeys(signing.certificates),
+    ), signing_keys
+
+
+def _encryption(state: DirectoryState, position: int, encryption: entries.EncryptionKey) -> Encrypter:
+    if encryption.suite != SUITE_2026:
+        raise refusal(position, "suite_known", f"encryption suite {encryption.suite} cannot be read by this version")
+    try:
+        encrypter = Encrypter(encryption.public_key)
+    except IdentityError as error:
+        raise refusal(position, "encryption_key_fit", error.text) from error
+    if encrypter.digest in state.encryption_keys:
+        raise refusal(position, "encryption_key_once", f"{encrypter.digest.hex()[:16]}… was granted before")
+    return encrypter
+
+
+def _known_agency(state: DirectoryState, position: int, agency_id: str) -> Agency:
+    agency = state.agencies.newest(agency_id)
+    if agency is None:
+        raise refusal(position, "agency_known", f"{agency_id!r} was never granted")
+    return agency
+
+
+def _open_agency(state: DirectoryState, position: int, agency_id: str) -> Agency:
+    agency = _known_agency(state, position, agency_id)
+    if agency.closed_at is not None:
+        raise refusal(position, "agency_open", f"{agency_id} was closed in entry {agency.closed_at}")
+    return agency
+
+
+def _canonical(position: int, agency_id: str) -> None:
+    try:
+        parse_canonical(agency_id)
+    except AgencyCodeError as error:
+        raise refusal(position, "canonical_id", error.text) from error
+
+
+def _free_alias(state: DirectoryState, position: int, agency_id: str, alias: str) -> None:
+    _canonical(position, alias)
+    if alias == agency_id or state.agencies.newest(alias) is not None:
+        raise refusal(position, "alias_unique", f"{alias} is an agency's own code")
+    if alias in state.aliases:
+        raise refusal(position, "alias_unique", f"{alias} is an alias of {state.aliases[alias][0]}")
+
+
+def _title(position: int, text: str, what: str) -> None:
+    try:
+        check_title(text, what)
+    except IdentityError as error:
+        raise refusal(position, "title", error.text) from error
+
+
+def _roles(position: int, roles: tuple[str, ...]) -> None:
+    if len(roles) > MAX_ROLES or len(set(roles)) != len(roles) or not all(_ROLE.fullmatch(role) for role in roles):
+        raise refusal(position, "roles", f"a role twice, more than {MAX_ROLES}, or not in small letters")
+
+
+def _held(position: int, agency_id: str, retired: tuple[bytes, ...], held: set[bytes]) -> None:
+    strange = [digest for digest in retired if digest not in held]
+    if strange or len(set(retired)) != len(retired):
+        shown = ", ".join(f"{digest.hex()[:16]}…" for digest in strange) or "one of them twice"
+        raise refusal(position, "retired_key_held", f"{agency_id} holds no such key to retire: {shown}")

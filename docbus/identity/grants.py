@@ -1,0 +1,127 @@
+"""What the directory has granted: certificates and agencies, each as it was at some position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from docbus.errors import AgencyClosedError
+from docbus.identity.certificates import load_certificate_key
+
+if TYPE_CHECKING:
+    from docbus.identity.encryption import Encrypter
+    from docbus.identity.signing import PublicKey
+
+
+class LazyKeys:
+    """The public keys of a grant's certificates, parsed when first asked for and kept by all versions of the grant."""
+
+    __slots__ = ("_parsed", "certificates")
+
+    def __init__(self, certificates: tuple[bytes, ...]) -> None:
+        self.certificates = certificates
+        self._parsed: tuple[PublicKey, ...] | None = None
+
+    def public_keys(self) -> tuple[PublicKey, ...]:
+        """Return the parsed keys, in the profile's order."""
+        parsed = self._parsed
+        if parsed is None:
+            parsed = self._parsed = tuple(load_certificate_key(der) for der in self.certificates)
+        return parsed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateGrant:
+    """A certificate as it stood at a snapshot's position; positions are those of the directory log.
+
+    Attributes:
+        digest: SHA-256 of the certificate, DER; of both hashes for a hybrid profile.
+        agency: Canonical id of the one agency to which it was ever granted.
+        profile: Number of the profile it signs under.
+        not_before_ms: Beginning of the certificate's own validity, milliseconds since 1970 UTC; a cross-check.
+        not_after_ms: End of it.
+        granted_at: Position from which it may sign.
+        retired_at: Position from which it may not, because a rotation retired it.
+        revoked_at: Position from which it may not, because it was revoked.
+        closed_at: Position from which it may not, because its agency was closed.
+        reason: Why it was revoked, as the registrar wrote it.
+        suspected_since: Time in milliseconds since which the key may have been abused; makes findings only (D13).
+    """
+
+    digest: bytes
+    agency: str
+    profile: int
+    not_before_ms: int
+    not_after_ms: int
+    granted_at: int
+    retired_at: int | None = None
+    revoked_at: int | None = None
+    closed_at: int | None = None
+    reason: str | None = None
+    suspected_since: int | None = None
+    keys: LazyKeys = field(repr=False, compare=False)
+
+    @property
+    def public_keys(self) -> tuple[PublicKey, ...]:
+        """The public keys, in the profile's order, parsed once."""
+        return self.keys.public_keys()
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """The certificates themselves, DER, in the profile's order."""
+        return self.keys.certificates
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether, at the snapshot's position, the key may sign."""
+        return self.retired_at is None and self.revoked_at is None and self.closed_at is None
+
+    def in_force_at(self, position: int) -> bool:
+        """Return whether the key might sign at a position, entry ``position`` included, as far as is known."""
+        ends = (self.retired_at, self.revoked_at, self.closed_at)
+        return self.granted_at <= position and all(end is None or position < end for end in ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agency:
+    """An agency as it stood at a snapshot's position.
+
+    Attributes:
+        id: Canonical id.
+        name: Its name, for people.
+        aliases: Canonical ids by which people may name it too.
+        roles: Such as ``auditor``.
+        partitions: Partitions of its inbox.
+        certificates: Digests of all certificates it was ever granted, the oldest first.
+        encrypters: (key, granted at, retired at) of all encryption keys it was ever granted, the oldest first.
+        granted_at: Position of its grant.
+        closed_at: Position of its closure.
+        successor: Canonical id of the agency it was merged into.
+    """
+
+    id: str
+    name: str
+    aliases: tuple[str, ...]
+    roles: tuple[str, ...]
+    partitions: int
+    certificates: tuple[bytes, ...]
+    encrypters: tuple[tuple[Encrypter, int, int | None], ...]
+    granted_at: int
+    closed_at: int | None = None
+    successor: str | None = None
+    closing_reason: str | None = None
+
+    @property
+    def encrypter(self) -> Encrypter:
+        """The newest encryption key that is not retired; an open agency always has one.
+
+        Raises:
+            AgencyClosedError: The agency is closed; the hint names its successor.
+        """
+        for encrypter, _granted_at, retired_at in reversed(self.encrypters):
+            if retired_at is None:
+                return encrypter
+        raise AgencyClosedError(
+            f"{self.id} is closed since directory entry {self.closed_at}",
+            hint=f"Its successor is {self.successor}." if self.successor else "It has no successor.",
+        )

@@ -1,0 +1,271 @@
+"""The trust snapshot, and the replay of the directory log that makes it (design D7).
+
+The replay takes record values in order. For each it asks, before anything in the entry is believed:
+
+1. Is it a directory record of bounded size, of the right payload type?
+2. Is it the pinned genesis (position 0), or signed by enough registrar keys (all others)?
+3. Is it of a version this software reads, of this environment, at the next position, and does it name the hash before?
+4. Does the change keep the rules (:mod:`docbus.identity.changes`)?
+
+The genesis must be signed by its own keys too. Whatever fails leaves everything as it was. The names of all rules
+are in :mod:`docbus.identity.rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from docbus.errors import DirectoryError, IdentityError, MalformedError, UnknownAgencyError
+from docbus.identity import entries
+from docbus.identity.agency import AgencyId
+from docbus.identity.changes import apply_change, apply_genesis
+from docbus.identity.nearest import nearest
+from docbus.identity.rules import refusal
+from docbus.identity.state import DirectoryState
+from docbus.limits import MAX_ENVIRONMENT_BYTES
+from docbus.wire.pae import DIRECTORY_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docbus.identity.grants import Agency, CertificateGrant
+
+_ENVIRONMENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ENVIRONMENT_BYTES - 1}}}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSnapshot:
+    """What the directory said at one position; never changes, may be used from any thread.
+
+    Attributes:
+        environment: Name of the environment; part of everything that is signed.
+        genesis: Hash of the genesis entry.
+        position: Position of the last entry it knows.
+        head: Hash of that entry.
+        made_at: Time of that entry by the registrar's clock, milliseconds since 1970 UTC.
+        freshness_limit_ms: Age beyond which it decides nothing.
+        freshness_alarm_ms: Age beyond which an operator should look.
+        size: How many agencies it knows, closed ones included.
+    """
+
+    environment: str
+    genesis: bytes
+    position: int
+    head: bytes
+    made_at: int
+    freshness_limit_ms: int
+    freshness_alarm_ms: int
+    size: int
+    _state: DirectoryState = field(repr=False, compare=False)
+
+    def certificate(self, digest: bytes) -> CertificateGrant | None:
+        """Return the grant of a certificate (SHA-256 of its DER), or None if there was none up to here."""
+        return self._state.certificates.at(digest, self.position)
+
+    def agency(self, agency_id: str) -> Agency | None:
+        """Return the agency with this canonical id, closed or not; aliases are not followed."""
+        return self._state.agencies.at(agency_id, self.position)
+
+    def agencies(self) -> Iterator[Agency]:
+        """Return all agencies, closed ones included, in the order of their grants."""
+        for at in range(self.size):
+            found = self.agency(self._state.order[at])
+            if found is not None:
+                yield found
+
+    def alias(self, alias: str) -> str | None:
+        """Return the canonical id of the agency that has this canonical id as an alias."""
+        found = self._state.aliases.get(alias)
+        return found[0] if found is not None and found[1] <= self.position else None
+
+    def hash_at(self, position: int) -> bytes | None:
+        """Return the hash of an entry, or None beyond this snapshot."""
+        return self._state.hash_at(position) if position <= self.position else None
+
+    def resolve(self, code_or_id: str) -> str:
+        """Return the canonical id of the agency that a code, an id or an alias names; it may be closed.
+
+        Raises:
+            AgencyCodeError: Not a code.
+            UnknownAgencyError: A code that the directory does not have; the hint names similar ones.
+        """
+        asked = str(AgencyId.parse(code_or_id))
+        if self.agency(asked) is not None:
+            return asked
+        found = self.alias(asked)
+        if found is not None:
+            return found
+        known = nearest(asked, lambda text: text if self.agency(text) is not None else self.alias(text))
+        named = ", ".join(f"{code} ({self._name_of(agency_id)})" for code, agency_id in known)
+        raise UnknownAgencyError(
+            f"the directory of {self.environment} has no agency {asked} (read up to entry {self.position})",
+            hint=f"Similar codes that it has: {named}." if named else "`docbus agency list` shows those it has.",
+        )
+
+    def _name_of(self, agency_id: str) -> str:
+        found = self.agency(agency_id)
+        return found.name if found is not None else agency_id
+
+
+class DirectoryReplay:
+    """Builds the state of the directory from its records; one thread writes.
+
+    Args:
+        genesis: The pinned hash of the genesis entry, 32 bytes.
+    """
+
+    def __init__(self, genesis: bytes) -> None:
+        self.genesis = genesis
+        self._state = DirectoryState()
+        self._made_at: list[int] = []
+        self._sizes: list[int] = []
+
+    @property
+    def position(self) -> int:
+        """Position of the last entry applied; -1 before the genesis."""
+        return len(self._sizes) - 1
+
+    @property
+    def _threshold(self) -> int:
+        genesis = self._state.genesis
+        # Without a genesis no number of signatures is enough.
+        return entries.MAX_SIGNATURES + 1 if genesis is None else genesis.threshold
+
+    def hash_at(self, position: int) -> bytes | None:
+        """Return the hash of the entry at a position, or None if there is none yet."""
+        return self._state.hash_at(position)
+
+    def superseded(self, record_value: bytes) -> int | None:
+        """Return the position of a genuine entry that came too late: another one took its place, or it came twice.
+
+        Two registrar processes at once make such entries, and so does an append that was repeated. The order of the
+        log decides; what lost is without effect. None for everything else that cannot be applied.
+        """
+        try:
+            record = entries.decode_record(record_value)
+            entries.verify_signatures(record, self._state.registrar_keys, self._threshold)
+            entry = entries.decode_entry(record.entry)
+        except (MalformedError, IdentityError):
+            return None
+        if record.payload_type != DIRECTORY_TYPE.decode() or entry.environment != self._state.environment:
+            return None
+        if not 0 <= entry.position <= self.position:
+            return None
+        if entry.position == 0:
+            return 0 if record.hash == self.genesis else None
+        genuine = entry.previous == self._state.hash_at(entry.position - 1)
+        return entry.position if genuine else None
+
+    def apply(self, record_value: bytes) -> entries.DirectoryEntry:
+        """Apply the next record and return its entry.
+
+        Raises:
+            DirectoryError: It breaks a rule; the text names position and rule, and nothing has changed.
+        """
+        position = self.position + 1
+        record = _decode_record(position, record_value)
+        found_hash = record.hash
+        if position:
+            self._check_signatures(position, record)
+        elif found_hash != self.genesis:
+            shown = f"{found_hash.hex()}, pinned is {self.genesis.hex()}"
+            raise refusal(0, "genesis_pinned", f"the first entry's hash is {shown}")
+        entry = _decode_entry(position, record.entry)
+        self._check_chain(position, entry)
+        if position:
+            apply_change(self._state, position, entry.change)
+        else:
+            self._begin(entry, record)
+        self._state.hashes += found_hash
+        self._made_at.append(entry.made_at)
+        self._sizes.append(len(self._state.order))
+        return entry
+
+    def snapshot(self, position: int | None = None) -> TrustSnapshot:
+        """Return what the directory says now, or said at an earlier position; costs the same for any.
+
+        Raises:
+            DirectoryError: There is no entry at that position yet.
+        """
+        at = self.position if position is None else position
+        head = self._state.hash_at(at)
+        genesis = self._state.genesis
+        if head is None or genesis is None:
+            raise DirectoryError(
+                f"the directory has no entry {max(at, 0)}",
+                hint="`docbus registrar init` makes the first one." if at <= 0 else None,
+            )
+        return TrustSnapshot(
+            environment=self._state.environment,
+            genesis=self.genesis,
+            position=at,
+            head=head,
+            made_at=self._made_at[at],
+            freshness_limit_ms=genesis.freshness_limit,
+            freshness_alarm_ms=genesis.freshness_alarm,
+            size=self._sizes[at],
+            _state=self._state,
+        )
+
+    def copy(self) -> DirectoryReplay:
+        """Return another replay at the same position, to try an entry before it is published."""
+        made = DirectoryReplay(self.genesis)
+        made._state = self._state.copy()
+        made._made_at = self._made_at.copy()
+        made._sizes = self._sizes.copy()
+        return made
+
+    def _check_signatures(self, position: int, record: entries.DirectoryRecord) -> None:
+        try:
+            entries.verify_signatures(record, self._state.registrar_keys, self._threshold)
+        except IdentityError as error:
+            raise refusal(position, "signatures", error.text) from error
+
+    def _check_chain(self, position: int, entry: entries.DirectoryEntry) -> None:
+        if entry.version != entries.VERSION:
+            raise refusal(position, "entry_form", f"version {entry.version} cannot be read by this version of docbus")
+        if entry.position != position:
+            raise refusal(position, "position", f"it claims position {entry.position}")
+        if position == 0:
+            if not _ENVIRONMENT.fullmatch(entry.environment):
+                raise refusal(position, "environment", f"{entry.environment!r} is not a name for an environment")
+            previous: bytes | None = entries.GENESIS_PREVIOUS
+        else:
+            if entry.environment != self._state.environment:
+                found = f"{entry.environment!r}, the directory is {self._state.environment!r}"
+                raise refusal(position, "environment", f"it is of {found}")
+            previous = self._state.hash_at(position - 1)
+        if entry.previous != previous:
+            raise refusal(position, "previous", f"it follows {entry.previous.hex()}, not the entry before")
+
+    def _begin(self, entry: entries.DirectoryEntry, record: entries.DirectoryRecord) -> None:
+        if not isinstance(entry.change, entries.Genesis):
+            raise refusal(0, "genesis_first", f"it is a {type(entry.change).__name__}")
+        fresh = DirectoryState()
+        fresh.environment = entry.environment
+        apply_genesis(fresh, entry.change)
+        self._state = fresh
+        try:
+            self._check_signatures(0, record)
+        except DirectoryError:
+            self._state = DirectoryState()
+            raise
+
+
+def _decode_record(position: int, value: bytes) -> entries.DirectoryRecord:
+    try:
+        record = entries.decode_record(value)
+    except MalformedError as error:
+        raise refusal(position, "record_form", error.text) from error
+    if record.payload_type != DIRECTORY_TYPE.decode():
+        raise refusal(position, "payload_type", f"the payload type is {record.payload_type!r}")
+    return record
+
+
+def _decode_entry(position: int, encoded: bytes) -> entries.DirectoryEntry:
+    try:
+        return entries.decode_entry(encoded)
+    except MalformedError as error:
+        raise refusal(position, "entry_form", f"{error.text}; this version of docbus cannot read it") from error

@@ -1,0 +1,103 @@
+"""What the directory holds, at every position at once.
+
+Nothing is ever overwritten: a changed agency or certificate becomes a new version behind which the old one stays.
+So a snapshot is a position and a reference, costs nothing to make, and one at a past position costs no more. Only
+:class:`~docbus.identity.snapshot.DirectoryReplay` writes here; readers in other threads see a version either wholly
+or not at all, because each change is one assignment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from docbus.identity.entries import Genesis
+    from docbus.identity.grants import Agency, CertificateGrant
+
+V = TypeVar("V")
+HASH_BYTES = 32
+
+
+class Versions(Generic[V]):
+    """A dict whose values have versions, each in force from a position on."""
+
+    __slots__ = ("_newest",)
+
+    def __init__(self) -> None:
+        # (position, value, the version before or None)
+        self._newest: dict[str | bytes, tuple[int, V, object]] = {}
+
+    def put(self, key: str | bytes, position: int, value: V) -> None:
+        """Add a version in force from ``position`` on; positions of a key never go back."""
+        self._newest[key] = (position, value, self._newest.get(key))
+
+    def at(self, key: str | bytes, position: int) -> V | None:
+        """Return the version in force at a position; one step unless there are newer versions."""
+        node = self._newest.get(key)
+        while node is not None:
+            if node[0] <= position:
+                return node[1]
+            node = node[2]  # type: ignore[assignment] # a node of the same shape, or None
+        return None
+
+    def copy(self) -> Versions[V]:
+        """Return another one with the same versions."""
+        made: Versions[V] = Versions()
+        made._newest = self._newest.copy()
+        return made
+
+    def newest(self, key: str | bytes) -> V | None:
+        """Return the newest version."""
+        node = self._newest.get(key)
+        return None if node is None else node[1]
+
+
+class DirectoryState:
+    """All that entries have said so far."""
+
+    __slots__ = (
+        "agencies",
+        "aliases",
+        "certificates",
+        "encryption_keys",
+        "environment",
+        "genesis",
+        "hashes",
+        "order",
+        "registrar_keys",
+        "revoked_signing_keys",
+        "signing_keys",
+    )
+
+    def __init__(self) -> None:
+        self.environment = ""
+        self.genesis: Genesis | None = None
+        self.registrar_keys: dict[bytes, object] = {}
+        self.hashes = bytearray()
+        """Entry hashes by position, 32 bytes each."""
+        self.agencies: Versions[Agency] = Versions()
+        self.certificates: Versions[CertificateGrant] = Versions()
+        self.order: list[str] = []
+        """Agency ids in the order of their grants."""
+        self.aliases: dict[str, tuple[str, int]] = {}
+        """Alias to (agency id, position from which it holds)."""
+        self.signing_keys: dict[bytes, str] = {}
+        """SHA-256 of a signing key's SubjectPublicKeyInfo to the one agency that may ever hold it."""
+        self.revoked_signing_keys: set[bytes] = set()
+        self.encryption_keys: set[bytes] = set()
+        """SHA-256 of every encryption key that was ever granted."""
+
+    def hash_at(self, position: int) -> bytes | None:
+        """Return the hash of the entry at a position, or None if there is none."""
+        if position < 0:
+            return None
+        found = bytes(self.hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES])
+        return found or None
+
+    def copy(self) -> DirectoryState:
+        """Return another one that says the same; some 20 ms for the national directory."""
+        made = DirectoryState()
+        for name in self.__slots__:
+            value = getattr(self, name)
+            setattr(made, name, value.copy() if hasattr(value, "copy") else value)
+        return made

@@ -1,0 +1,162 @@
+"""Follows the directory log, so that a new grant or revocation is in force within a moment of its publication."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import structlog
+
+from docbus.errors import DirectoryError, TransportError
+from docbus.registry.reader import DirectoryReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.transport.port import Transport
+
+LOAD_SECONDS = 120.0
+"""Seconds to load the whole log; the national directory of 123,265 agencies takes some 15."""
+FOLLOW_SECONDS = 1.0
+"""Seconds that one read waits for a new entry."""
+RETRY_SECONDS = 2.0
+"""Seconds between attempts while the brokers do not answer."""
+
+_log = structlog.get_logger(__name__)
+
+
+class DirectoryFollower:
+    """Keeps the newest trust snapshot. One event loop; snapshots themselves may go to any thread.
+
+    Attributes:
+        failure: The entry that broke a rule; from then on nothing new is followed and the last good snapshot stays.
+        trouble: Why the log cannot be read at the moment, or None.
+
+    Args:
+        transport: Started by the caller.
+        genesis: The pinned hash of the genesis entry.
+    """
+
+    def __init__(self, transport: Transport, genesis: bytes) -> None:
+        self._reader = DirectoryReader(transport, genesis)
+        self._snapshot: TrustSnapshot | None = None
+        self._listeners: list[Callable[[TrustSnapshot], None]] = []
+        self._changed = asyncio.Condition()
+        self.failure: DirectoryError | None = None
+        self.trouble: TransportError | None = None
+
+    @property
+    def snapshot(self) -> TrustSnapshot:
+        """The newest trust snapshot.
+
+        Raises:
+            DirectoryError: Nothing has been loaded yet.
+        """
+        if self._snapshot is None:
+            raise DirectoryError("the directory has not been loaded", hint="Load it before it is used.")
+        return self._snapshot
+
+    def on_change(self, listener: Callable[[TrustSnapshot], None]) -> None:
+        """Call ``listener`` with every new snapshot, in the event loop; it must not block and must not raise."""
+        self._listeners.append(listener)
+
+    async def load(self, timeout: float = LOAD_SECONDS) -> TrustSnapshot:  # noqa: ASYNC109 - see DirectoryReader.catch_up
+        """Read the log to its end and return the snapshot there.
+
+        Args:
+            timeout: Seconds in all.
+
+        Raises:
+            DirectoryError: The log is empty or breaks a rule; do not start on what was read before that.
+            WaitTimeoutError: The end was not reached in time.
+            TransportError: The topic is missing or cannot be read.
+        """
+        try:
+            await self._reader.catch_up(timeout)
+        except DirectoryError as error:
+            self._fail(error)
+            raise
+        finally:
+            await self._publish()
+        return self._reader.replay.snapshot()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow new entries until ``stop`` is set, or until one breaks a rule.
+
+        Brokers that do not answer are tried again for ever; :attr:`trouble` says so meanwhile.
+        """
+        following = asyncio.ensure_future(self._follow(stop))
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            # Not the end of a read: closing an agency, and with it every short command, would wait for it.
+            await asyncio.wait({following, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+    async def _follow(self, stop: asyncio.Event) -> None:
+        while not stop.is_set() and self.failure is None:
+            try:
+                applied = await self._reader.step(FOLLOW_SECONDS)
+            except DirectoryError as error:
+                self._fail(error)
+                await self._publish()
+            except TransportError as error:
+                self._stumble(error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self.trouble = None
+                if applied:
+                    await self._publish()
+
+    async def wait_beyond(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out is an answer
+        """Return whether the directory came to know more than ``position`` within ``timeout`` seconds."""
+        try:
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(lambda: self._snapshot is not None and self._snapshot.position > position)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _publish(self) -> None:
+        """Make a new snapshot if there are new entries, and tell everybody."""
+        known = -1 if self._snapshot is None else self._snapshot.position
+        if self._reader.replay.position <= known:
+            return
+        self._snapshot = snapshot = self._reader.replay.snapshot()
+        _log.info("directory_changed", position=snapshot.position, agencies=snapshot.size)
+        for listener in self._listeners:
+            listener(snapshot)
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _fail(self, error: DirectoryError) -> None:
+        self.failure = error
+        _log.error("directory_broken", position=self._reader.replay.position + 1, error=error.text)
+
+    def _stumble(self, error: TransportError) -> None:
+        if self.trouble is None:
+            _log.warning("directory_unreadable", error=error.text)
+        self.trouble = error
+
+
+async def fetch_directory(
+    transport: Transport,
+    genesis: bytes,
+    timeout: float = LOAD_SECONDS,  # noqa: ASYNC109 - see DirectoryReader.catch_up
+) -> tuple[TrustSnapshot, list[bytes]]:
+    """Read the whole log and return the snapshot at its end with all record values, as a trust bundle needs them.
+
+    Raises:
+        DirectoryError: The log is empty or breaks a rule.
+        WaitTimeoutError: The end was not reached in time.
+        TransportError: The topic is missing or cannot be read.
+    """
+    values: list[bytes] = []
+    reader = DirectoryReader(transport, genesis, on_entry=values.append)
+    await reader.catch_up(timeout)
+    return reader.replay.snapshot(), values

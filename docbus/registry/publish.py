@@ -1,0 +1,365 @@
+"""The registrar's side: makes an entry, tries it, appends it, and looks whether it stands.
+
+Kafka has no conditional append, so two registrar processes at once may both write an entry for one position. The
+order of the log decides: the first stands, the other is without effect (``DirectoryReplay.superseded``), and the
+process that wrote it finds out when it reads back, and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from docbus.clock import SystemClock
+from docbus.errors import AppendUnknownError, DirectoryError, WaitTimeoutError
+from docbus.identity import entries
+from docbus.identity.agency import AgencyId
+from docbus.identity.join import CheckedJoinRequest, verify_join_request
+from docbus.identity.snapshot import DirectoryReplay
+from docbus.registry.follow import LOAD_SECONDS
+from docbus.registry.reader import PARTITION, DirectoryReader
+from docbus.transport.port import NewRecord
+from docbus.transport.topics import DIRECTORY, spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docbus.clock import Clock
+    from docbus.identity.grants import Agency
+    from docbus.identity.signing import RegistrarSigner
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.transport.port import Transport
+
+READ_BACK_SECONDS = 30.0
+"""Seconds to see an entry again that the brokers have acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """An entry that stands in the directory.
+
+    Attributes:
+        position: Its position.
+        hash: Its hash, 32 bytes.
+        snapshot: The directory with it.
+        warnings: What is unusual, for the registrar to read.
+    """
+
+    position: int
+    hash: bytes
+    snapshot: TrustSnapshot
+    warnings: tuple[str, ...] = ()
+
+
+class Registrar:
+    """Publishes entries. Each method returns once its entry stands, or raises, and then says whether it might.
+
+    Agencies may be named by code, canonical id or alias.
+
+    Args:
+        transport: Started by the caller.
+        signers: As many registrar keys as the directory asks for.
+        genesis: The pinned hash of the genesis entry.
+        clock: For the time that an entry claims, and for the validity of what is granted.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        signers: Sequence[RegistrarSigner],
+        genesis: bytes,
+        clock: Clock | None = None,
+    ) -> None:
+        self._transport = transport
+        self._signers = tuple(signers)
+        self._clock = clock or SystemClock()
+        self._reader = DirectoryReader(transport, genesis)
+        self.genesis = genesis
+
+    @classmethod
+    async def init(
+        cls,
+        transport: Transport,
+        signers: Sequence[RegistrarSigner],
+        *,
+        environment: str,
+        registrar: str,
+        threshold: int | None = None,
+        freshness_limit_ms: int = entries.DEFAULT_FRESHNESS_LIMIT_MS,
+        freshness_alarm_ms: int = entries.DEFAULT_FRESHNESS_ALARM_MS,
+        clock: Clock | None = None,
+    ) -> Registrar:
+        """Found a directory: create its topic and append the genesis entry.
+
+        Args:
+            transport: Started by the caller.
+            signers: All registrar keys.
+            environment: Name of the environment; part of everything that will be signed.
+            registrar: Name of the registrar, for people.
+            threshold: How many of the keys every entry needs; all of them unless given.
+            freshness_limit_ms: Age in milliseconds beyond which a snapshot decides nothing.
+            freshness_alarm_ms: Age in milliseconds beyond which an operator should look.
+            clock: As for the class.
+
+        Returns:
+            A registrar; its ``genesis`` is what every configuration pins.
+
+        Raises:
+            DirectoryError: The topic has records already, or the terms break a rule.
+            TransportError: The topic cannot be created or written.
+        """
+        clock = clock or SystemClock()
+        genesis = entries.Genesis(
+            registrar=registrar,
+            keys=tuple(signer.public_key for signer in signers),
+            threshold=len(signers) if threshold is None else threshold,
+            freshness_limit=freshness_limit_ms,
+            freshness_alarm=freshness_alarm_ms,
+        )
+        entry = entries.encode_entry(
+            entries.DirectoryEntry(
+                version=entries.VERSION,
+                environment=environment,
+                position=0,
+                previous=entries.GENESIS_PREVIOUS,
+                made_at=clock.now_ms(),
+                change=genesis,
+            )
+        )
+        value = entries.sign_entry(entry, signers)
+        made = cls(transport, signers, entries.entry_hash(entry), clock)
+        _try(DirectoryReplay(made.genesis), value)
+        await transport.create([spec_of(DIRECTORY)])
+        bounds = await transport.bounds(DIRECTORY)
+        if any(end > 0 for _first, end in bounds.values()):
+            raise DirectoryError(
+                f"the topic {DIRECTORY} is not empty: a directory was founded here before",
+                hint="Use its registrar's settings; a new directory needs brokers, or an embedded bus, of its own.",
+            )
+        await made._append(value, 0, made.genesis)
+        return made
+
+    async def load(self) -> TrustSnapshot:
+        """Read the log to its end.
+
+        Raises:
+            DirectoryError: It is empty or breaks a rule.
+            WaitTimeoutError: The end was not reached in time.
+            TransportError: The topic is missing or cannot be read.
+        """
+        await self._reader.catch_up(LOAD_SECONDS)
+        return self._reader.replay.snapshot()
+
+    async def check(self, request: str) -> CheckedJoinRequest:
+        """Return what a join request asks for, checked, so that a person can compare its fingerprint before granting.
+
+        Raises:
+            MalformedError: Not a join request.
+            IdentityError: It may not be granted; the text says why.
+            TransportError: The directory cannot be read.
+        """
+        snapshot = await self.load()
+        return verify_join_request(
+            request, environment=snapshot.environment, genesis=self.genesis, now_ms=self._clock.now_ms()
+        )
+
+    async def grant(self, request: str, *, roles: Sequence[str] = (), partitions: int = 1) -> Published:
+        """Give an agency its code, with the keys in its join request.
+
+        Args:
+            request: The text of the join request.
+            roles: Such as ``auditor``.
+            partitions: Partitions of the inbox.
+
+        Raises:
+            MalformedError: Not a join request.
+            IdentityError: It may not be granted; the text says why.
+            TransportError: The entry was not published, or for AppendUnknownError: may be.
+        """
+        checked = await self.check(request)
+        asked = checked.request
+        change = entries.AgencyGrant(
+            agency=asked.agency,
+            name=asked.name,
+            aliases=asked.aliases,
+            signing=asked.signing,
+            encryption=asked.encryption,
+            roles=tuple(roles),
+            partitions=partitions,
+        )
+        return await self._publish(change, checked.warnings)
+
+    async def rotate(self, request: str, *, keep_old: bool = False) -> Published:
+        """Give an agency the new keys in its join request, and retire all that it has.
+
+        Args:
+            request: The text of a join request of the same agency; its name and aliases are not taken over.
+            keep_old: Leave the old keys in force beside the new ones, to be retired by :meth:`retire`.
+
+        Raises:
+            MalformedError: Not a join request.
+            IdentityError: It may not be granted; the text says why.
+            TransportError: The entry was not published, or for AppendUnknownError: may be.
+        """
+        checked = await self.check(request)
+        asked = checked.request
+        snapshot = self._reader.replay.snapshot()
+        signing, encryption = ((), ()) if keep_old else _keys_in_force(snapshot, asked.agency)
+        change = entries.KeyRotation(
+            agency=asked.agency,
+            signing=asked.signing,
+            encryption=asked.encryption,
+            retire_signing=signing,
+            retire_encryption=encryption,
+        )
+        return await self._publish(change, checked.warnings)
+
+    async def retire(
+        self, agency: str, *, signing: Sequence[bytes] = (), encryption: Sequence[bytes] = ()
+    ) -> Published:
+        """Retire keys by their digests; at least one of each kind must stay.
+
+        Raises:
+            IdentityError: Unknown agency, or keys that it does not hold.
+            TransportError: The entry was not published, or for AppendUnknownError: may be.
+        """
+        change = entries.KeyRotation(
+            agency=(await self.load()).resolve(agency),
+            signing=None,
+            encryption=None,
+            retire_signing=tuple(signing),
+            retire_encryption=tuple(encryption),
+        )
+        return await self._publish(change)
+
+    async def revoke(self, certificate: bytes, *, reason: str, suspected_since_ms: int | None = None) -> Published:
+        """Revoke a certificate, given by the SHA-256 of its DER, from this entry on.
+
+        Args:
+            certificate: 32 bytes.
+            reason: For people, now and in years.
+            suspected_since_ms: Time in milliseconds since which the key may have been abused; makes findings only.
+
+        Raises:
+            DirectoryError: No agency was ever granted it, or it was revoked before.
+            TransportError: The entry was not published, or for AppendUnknownError: may be.
+        """
+        grant = (await self.load()).certificate(certificate)
+        if grant is None:
+            raise DirectoryError(
+                f"no agency was ever granted the certificate {certificate.hex()}",
+                hint="`docbus agency show` lists an agency's certificates.",
+            )
+        change = entries.Revocation(
+            agency=grant.agency, certificate=certificate, reason=reason, suspected_since=suspected_since_ms
+        )
+        return await self._publish(change)
+
+    async def close(self, agency: str, *, reason: str, successor: str | None = None) -> Published:
+        """Close an agency's code for good, pointing to the agency it was merged into, if any.
+
+        Raises:
+            IdentityError: Unknown or closed agency or successor.
+            TransportError: The entry was not published, or for AppendUnknownError: may be.
+        """
+        snapshot = await self.load()
+        change = entries.Closure(
+            agency=snapshot.resolve(agency),
+            successor=None if successor is None else snapshot.resolve(successor),
+            reason=reason,
+        )
+        return await self._publish(change)
+
+    async def alias(self, agency: str, alias: str) -> Published:
+        """Let people name an agency by another code, such as its code in the older form.
+
+        Raises:
+            IdentityError: Unknown agency, not a code, or a code in use.
+            TransportError: The entry was not published, or for AppendUnknownError: may be.
+        """
+        parsed = AgencyId.parse(alias)
+        change = entries.Alias(agency=(await self.load()).resolve(agency), alias=str(parsed))
+        return await self._publish(change, (parsed.warning,) if parsed.warning else ())
+
+    async def rename(self, agency: str, name: str) -> Published:
+        """Give an agency another name; its code stays.
+
+        Raises:
+            IdentityError: Unknown agency, or a name that cannot stand in the directory.
+            TransportError: The entry was not published, or for AppendUnknownError: may be.
+        """
+        change = entries.Rename(agency=(await self.load()).resolve(agency), name=name)
+        return await self._publish(change)
+
+    async def _publish(self, change: entries.Change, warnings: tuple[str, ...] = ()) -> Published:
+        """Publish a change on what was loaded last."""
+        snapshot = self._reader.replay.snapshot()
+        position = snapshot.position + 1
+        entry = entries.encode_entry(
+            entries.DirectoryEntry(
+                version=entries.VERSION,
+                environment=snapshot.environment,
+                position=position,
+                previous=snapshot.head,
+                made_at=self._clock.now_ms(),
+                change=change,
+            )
+        )
+        value = entries.sign_entry(entry, self._signers)
+        _try(self._reader.replay.copy(), value)
+        digest = entries.entry_hash(entry)
+        await self._append(value, position, digest)
+        return Published(
+            position=position, hash=digest, snapshot=self._reader.replay.snapshot(position), warnings=warnings
+        )
+
+    async def _append(self, value: bytes, position: int, digest: bytes) -> None:
+        unknown: AppendUnknownError | None = None
+        try:
+            await self._transport.append([NewRecord(topic=DIRECTORY, key=None, value=value, partition=PARTITION)])
+        except AppendUnknownError as error:
+            unknown = error  # Reading back decides.
+        try:
+            await self._reader.catch_up(READ_BACK_SECONDS)
+        except WaitTimeoutError as error:
+            if unknown is None:
+                raise WaitTimeoutError(
+                    f"directory entry {position} was acknowledged by the brokers, but could not be read back in time",
+                    hint="It will most likely stand: look whether it does before running the command again.",
+                ) from error
+        standing = self._reader.replay.hash_at(position)
+        if standing == digest:
+            return
+        if standing is not None:
+            raise DirectoryError(
+                f"another registrar published directory entry {position} first; this one is without effect",
+                hint="Look at what changed, then run the command again. Let only one registrar work at a time.",
+            )
+        if unknown is not None:
+            raise AppendUnknownError(
+                f"directory entry {position} may still appear: {unknown.text}",
+                hint="Wait a minute, look whether it is there, and only then run the command again.",
+            ) from unknown
+        raise DirectoryError(
+            f"directory entry {position} was acknowledged by the brokers, but they do not show it",
+            hint="Do not publish anything more; check the brokers.",
+        )
+
+
+def _try(replay: DirectoryReplay, value: bytes) -> None:
+    try:
+        replay.apply(value)
+    except DirectoryError as error:
+        raise DirectoryError(error.text, hint="Nothing was published.") from error
+
+
+def _keys_in_force(snapshot: TrustSnapshot, agency_id: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return the digests of an agency's certificates and encryption keys that are in force."""
+    agency: Agency | None = snapshot.agency(agency_id)
+    if agency is None:
+        return (), ()  # The rules refuse the rotation, and say why.
+    grants = [snapshot.certificate(digest) for digest in agency.certificates]
+    return (
+        tuple(grant.digest for grant in grants if grant is not None and grant.may_sign),
+        tuple(encrypter.digest for encrypter, _, retired_at in agency.encrypters if retired_at is None),
+    )

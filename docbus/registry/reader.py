@@ -1,0 +1,123 @@
+"""Reads the directory topic into a replay."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from docbus.errors import DirectoryError, WaitTimeoutError
+from docbus.identity.rules import refusal
+from docbus.identity.snapshot import DirectoryReplay
+from docbus.limits import MIB
+from docbus.transport.topics import DIRECTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docbus.transport.port import Record, Transport
+
+PARTITION = 0
+"""The directory has one partition, because its order is the authority."""
+FETCH_RECORDS = 512
+"""Records per read."""
+FETCH_BYTES = 4 * MIB
+"""Bytes per read."""
+CHUNK_RECORDS = 32
+"""Records applied before other tasks get their turn: some 4 ms."""
+READ_SECONDS = 2.0
+"""Seconds that one read waits for a record that the brokers say is there."""
+
+_log = structlog.get_logger(__name__)
+
+
+class DirectoryReader:
+    """A place in the directory topic, and the replay of everything before it.
+
+    Args:
+        transport: Started by the caller.
+        genesis: The pinned hash of the genesis entry.
+        on_entry: Told each record value that was applied.
+    """
+
+    def __init__(
+        self, transport: Transport, genesis: bytes, *, on_entry: Callable[[bytes], None] | None = None
+    ) -> None:
+        self._transport = transport
+        self._on_entry = on_entry
+        self.replay = DirectoryReplay(genesis)
+        self.offset = 0
+
+    async def catch_up(self, timeout: float) -> None:  # noqa: ASYNC109 - told apart from a cancellation by the caller
+        """Read to what is the end now.
+
+        Args:
+            timeout: Seconds in all.
+
+        Raises:
+            DirectoryError: An entry breaks a rule, or the topic cannot be the directory's.
+            WaitTimeoutError: The end was not reached in time; what was read is kept, and calling again goes on.
+            TransportError: The topic is missing or cannot be read.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                end = await self._end()
+                while self.offset < end:
+                    await self.step(READ_SECONDS)
+        except TimeoutError as error:
+            raise WaitTimeoutError(
+                f"the directory was read to entry {self.replay.position} in {timeout:g} s, and not to its end",
+                hint="Try again; if it stays so, the brokers are slow or hold back records.",
+            ) from error
+
+    async def step(self, wait: float) -> int:
+        """Read once and apply what came; return how many entries were applied.
+
+        Args:
+            wait: Seconds to wait for a record.
+
+        Raises:
+            DirectoryError: An entry breaks a rule; those before it are applied.
+            TransportError: The topic is missing or cannot be read.
+        """
+        records = await self._transport.read(
+            DIRECTORY, PARTITION, self.offset, max_records=FETCH_RECORDS, max_bytes=FETCH_BYTES, wait=wait
+        )
+        before = self.replay.position
+        for number, record in enumerate(records, start=1):
+            self._apply(record)
+            if number % CHUNK_RECORDS == 0:
+                await asyncio.sleep(0)
+        return self.replay.position - before
+
+    async def _end(self) -> int:
+        bounds = await self._transport.bounds(DIRECTORY)
+        if list(bounds) != [PARTITION]:
+            raise DirectoryError(
+                f"the topic {DIRECTORY} has {len(bounds)} partitions, expected 1",
+                hint="A directory's order is its authority: make the topic again with one partition.",
+            )
+        first, end = bounds[PARTITION]
+        if first > self.offset:
+            raise DirectoryError(
+                f"entries of the topic {DIRECTORY} before offset {first} have been deleted",
+                hint="It must be kept for ever: restore it, and check with `docbus provision`.",
+            )
+        return end
+
+    def _apply(self, record: Record) -> None:
+        position = self.replay.position + 1
+        if record.value is None:
+            raise refusal(position, "record_form", f"the record at offset {record.offset} has no value")
+        try:
+            self.replay.apply(record.value)
+        except DirectoryError:
+            late = self.replay.superseded(record.value)
+            if late is None:
+                raise
+            _log.warning("directory_entry_superseded", position=late, offset=record.offset)
+        else:
+            if self._on_entry is not None:
+                self._on_entry(record.value)
+        self.offset = record.offset + 1

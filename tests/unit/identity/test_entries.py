@@ -1,0 +1,111 @@
+"""Entries, their bytes and their signatures."""
+
+from __future__ import annotations
+
+import pytest
+
+from docbus.errors import IdentityError, MalformedError
+from docbus.identity import entries
+from docbus.identity.signing import load_public_key
+from docbus.wire.pae import DIRECTORY_TYPE, leaf_digest, pae
+from tests.support.directory import NOW_MS, DirectoryBuilder, grant_of, make_keys, make_registrar_signer
+
+KEYS = make_keys("vn:H26")
+CHANGES: list[entries.Change] = [
+    entries.Genesis(registrar="R", keys=(b"key",), threshold=1, freshness_limit=2, freshness_alarm=1),
+    grant_of(KEYS, aliases=("vn2016:000.00.00.H26",), roles=("auditor",), partitions=3),
+    entries.KeyRotation(
+        agency="vn:H26",
+        signing=KEYS.signing,
+        encryption=KEYS.encryption,
+        retire_signing=(b"s" * 32,),
+        retire_encryption=(b"e" * 32,),
+    ),
+    entries.KeyRotation(agency="vn:H26", signing=None, encryption=None, retire_signing=(), retire_encryption=()),
+    entries.Revocation(agency="vn:H26", certificate=b"c" * 32, reason="lost", suspected_since=NOW_MS),
+    entries.Revocation(agency="vn:H26", certificate=b"c" * 32, reason="lost", suspected_since=None),
+    entries.Alias(agency="vn:H26", alias="vn2016:000.00.00.H26"),
+    entries.Rename(agency="vn:H26", name="Thành phố Hà Nội"),
+    entries.Closure(agency="vn:H26", successor="vn:H27", reason="merged"),
+    entries.Closure(agency="vn:H26", successor=None, reason="dissolved"),
+]
+
+
+def _entry(change: entries.Change) -> entries.DirectoryEntry:
+    return entries.DirectoryEntry(
+        version=1, environment="test", position=7, previous=b"p" * 32, made_at=NOW_MS, change=change
+    )
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: type(change).__name__)
+def test_entry_reads_back(change: entries.Change) -> None:
+    """Every kind of change comes back as it was."""
+    entry = _entry(change)
+
+    assert entry == entries.decode_entry(entries.encode_entry(entry))
+
+
+def test_every_kind_of_change_is_read_back_here() -> None:
+    """No kind is left out of these tests."""
+    assert set(entries.CHANGES.values()) == {type(change) for change in CHANGES}
+
+
+def test_record_reads_back_and_names_its_entry() -> None:
+    """A record keeps the exact signed bytes, whose leaf digest is the entry's hash."""
+    encoded = entries.encode_entry(_entry(CHANGES[1]))
+    signer = make_registrar_signer()
+
+    record = entries.decode_record(entries.sign_entry(encoded, [signer]))
+
+    assert encoded == record.entry
+    assert leaf_digest(DIRECTORY_TYPE, encoded) == record.hash == entries.entry_hash(encoded)
+    assert [(signer.key, signer.profile)] == [(s.key, s.profile) for s in record.signatures]
+
+
+def test_signature_covers_the_payload_type() -> None:
+    """What is signed is PAE(payload type, entry), so that no other signature of the key can stand for it."""
+    encoded = entries.encode_entry(_entry(CHANGES[1]))
+    signer = make_registrar_signer()
+    tbs = pae(b"application/vnd.docbus.join.v1", encoded)
+    foreign = entries.DirectoryRecord(
+        entry=encoded,
+        payload_type=DIRECTORY_TYPE.decode(),
+        signatures=(entries.RegistrarSignature(key=signer.key, profile=signer.profile, signature=signer.sign(tbs)),),
+    )
+
+    with pytest.raises(IdentityError, match="is not valid"):
+        entries.verify_signatures(foreign, {signer.key: load_public_key(signer.public_key)}, 1)
+
+
+def test_each_wrong_signature_has_its_reason() -> None:
+    """A stranger, one key twice, too many and too few are told apart."""
+    signers = [make_registrar_signer() for _ in range(2)]
+    keys: dict[bytes, object] = {s.key: load_public_key(s.public_key) for s in signers}
+    reasons = {
+        "which is no key of the registrar": [*signers, make_registrar_signer()],
+        "signed twice by the registrar key": [*signers, signers[0]],
+        "17 signatures; 16 are allowed": signers[:1] * 17,
+        "signed by 1 registrar keys; the genesis entry asks for 2": signers[:1],
+    }
+
+    for reason, signing in reasons.items():
+        with pytest.raises(IdentityError, match=reason):
+            entries.verify_signatures(entries.decode_record(entries.sign_entry(b"entry", signing)), keys, 2)
+
+
+@pytest.mark.parametrize("threshold", [1, 2, 3])
+def test_threshold_is_met_by_as_many_keys(threshold: int) -> None:
+    """Exactly the threshold is enough, and so is more."""
+    signers = [make_registrar_signer() for _ in range(3)]
+    record = entries.decode_record(entries.sign_entry(b"entry", signers))
+
+    entries.verify_signatures(record, {s.key: load_public_key(s.public_key) for s in signers}, threshold)
+
+
+def test_record_cut_short_is_malformed() -> None:
+    """Wherever a record ends too soon, the error is the one for bytes."""
+    value = DirectoryBuilder().records[0]
+
+    for cut in range(len(value)):
+        with pytest.raises(MalformedError):
+            entries.decode_record(value[:cut])

@@ -1,0 +1,205 @@
+"""Reading the directory topic."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docbus.errors import DirectoryError, TopicMissingError, TransportError, WaitTimeoutError
+from docbus.identity.snapshot import DirectoryReplay
+from docbus.registry import reader as module
+from docbus.registry.follow import fetch_directory
+from docbus.registry.reader import DirectoryReader
+from docbus.transport.port import Record
+from docbus.transport.topics import DIRECTORY
+from tests.support.bus import append_entries, found_bus
+from tests.support.directory import DirectoryBuilder, grant_of, make_keys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from docbus.transport.sqlite import SqliteTransport
+
+
+@pytest.fixture
+async def transport(tmp_path: Path) -> AsyncIterator[SqliteTransport]:
+    """Return an embedded bus with an empty directory topic."""
+    async with found_bus(tmp_path / "bus.db") as found:
+        yield found
+
+
+async def test_reader_comes_to_the_end(transport: SqliteTransport) -> None:
+    """Everything that is there at the start is applied, and told on."""
+    builder = DirectoryBuilder()
+    for number in range(40):
+        builder.grant(f"vn:H{number + 10}")
+    await append_entries(transport, builder.records)
+    told: list[bytes] = []
+    reader = DirectoryReader(transport, builder.genesis, on_entry=told.append)
+
+    await reader.catch_up(30)
+
+    assert builder.snapshot() == reader.replay.snapshot()
+    assert builder.records == told
+
+
+async def test_reader_goes_on_where_it_was(transport: SqliteTransport) -> None:
+    """A second call applies only what has come since."""
+    builder = DirectoryBuilder()
+    await append_entries(transport, builder.records)
+    reader = DirectoryReader(transport, builder.genesis)
+    await reader.catch_up(30)
+    builder.grant("vn:H26")
+    await append_entries(transport, builder.records[1:])
+
+    await reader.catch_up(30)
+
+    assert builder.snapshot() == reader.replay.snapshot()
+
+
+async def test_broken_entry_stops_the_reader_behind_the_last_good_one(transport: SqliteTransport) -> None:
+    """What came before a broken entry is applied, what comes after is not."""
+    builder = DirectoryBuilder()
+    builder.grant("vn:H26")
+    stranger = builder.value(grant_of(make_keys("vn:H27")), signers=DirectoryBuilder().signers)
+    good = builder.value(grant_of(make_keys("vn:H28")))
+    await append_entries(transport, [*builder.records, stranger, good])
+    reader = DirectoryReader(transport, builder.genesis)
+
+    for _ in range(2):
+        with pytest.raises(DirectoryError, match="entry 2 breaks the rule signatures"):
+            await reader.catch_up(30)
+
+    assert builder.snapshot() == reader.replay.snapshot()
+
+
+async def test_superseded_entries_are_passed_over(transport: SqliteTransport) -> None:
+    """What lost a race, or came twice, is without effect; the log goes on behind it."""
+    builder = DirectoryBuilder()
+    lost = builder.value(grant_of(make_keys("vn:H27")))
+    builder.grant("vn:H26")
+    genesis, first = builder.records
+    builder.grant("vn:H28")
+    told: list[bytes] = []
+    await append_entries(transport, [genesis, genesis, first, lost, first, builder.records[2]])
+    reader = DirectoryReader(transport, builder.genesis, on_entry=told.append)
+
+    await reader.catch_up(30)
+
+    assert builder.snapshot() == reader.replay.snapshot()
+    assert None is reader.replay.snapshot().agency("vn:H27")
+    assert builder.records == told
+
+
+async def test_missing_topic_is_named(tmp_path: Path) -> None:
+    """Without its topic there is no directory."""
+    async with found_bus(tmp_path / "bus.db", directory=False) as transport:
+        with pytest.raises(TopicMissingError, match=DIRECTORY):
+            await DirectoryReader(transport, bytes(32)).catch_up(30)
+
+
+async def test_fetch_returns_what_a_bundle_needs(transport: SqliteTransport) -> None:
+    """The whole log comes with its record values, without what was superseded."""
+    builder = DirectoryBuilder()
+    builder.grant("vn:H26")
+    await append_entries(transport, [*builder.records, builder.records[1]])
+
+    snapshot, values = await fetch_directory(transport, builder.genesis)
+
+    assert builder.snapshot() == snapshot
+    assert builder.records == values
+
+
+async def test_empty_directory_is_an_error(transport: SqliteTransport) -> None:
+    """A topic without records is no directory yet."""
+    with pytest.raises(DirectoryError, match="has no entry 0"):
+        await fetch_directory(transport, bytes(32))
+
+
+class _Log:
+    """A transport whose topic is what the test says it is."""
+
+    def __init__(self, bounds: dict[int, tuple[int, int]], values: list[bytes | None]) -> None:
+        self._bounds = bounds
+        self._values = values
+        self.withholds = False
+
+    async def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        assert topic == DIRECTORY
+        return self._bounds
+
+    async def read(self, topic: str, partition: int, offset: int, **_limits: object) -> list[Record]:
+        if self.withholds and offset >= len(self._values):
+            await asyncio.Event().wait()
+        return [
+            Record(topic=topic, partition=partition, offset=at, timestamp_ms=0, key=None, value=value, headers=())
+            for at, value in enumerate(self._values)
+            if at >= offset
+        ]
+
+
+def _reader(log: _Log, genesis: bytes) -> DirectoryReader:
+    return DirectoryReader(log, genesis)  # type: ignore[arg-type] # the two methods it needs
+
+
+async def test_deleted_beginning_is_refused() -> None:
+    """A directory whose first entries are gone is refused as such, not as a forged genesis."""
+    with pytest.raises(DirectoryError, match="before offset 5 have been deleted"):
+        await _reader(_Log({0: (5, 9)}, []), bytes(32)).catch_up(30)
+
+
+@pytest.mark.parametrize("bounds", [{0: (0, 1), 1: (0, 1)}, {}, {1: (0, 1)}])
+async def test_other_partitions_are_refused(bounds: dict[int, tuple[int, int]]) -> None:
+    """An order over several partitions does not exist."""
+    with pytest.raises(DirectoryError, match="partitions, expected 1"):
+        await _reader(_Log(bounds, []), bytes(32)).catch_up(30)
+
+
+async def test_tombstone_is_refused() -> None:
+    """A record without a value is no entry."""
+    builder = DirectoryBuilder()
+    log = _Log({0: (0, 2)}, [builder.records[0], None])
+
+    with pytest.raises(DirectoryError, match="record_form: the record at offset 1 has no value"):
+        await _reader(log, builder.genesis).catch_up(30)
+
+
+async def test_end_that_is_never_shown_runs_out_of_time() -> None:
+    """Brokers that promise records and hold them back make a bounded wait end."""
+    builder = DirectoryBuilder()
+    log = _Log({0: (0, 2)}, [builder.records[0]])
+    log.withholds = True
+    reader = _reader(log, builder.genesis)
+
+    with pytest.raises(WaitTimeoutError, match=r"was read to entry 0 in 0.05 s"):
+        await reader.catch_up(0.05)
+
+
+async def test_long_log_gives_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While much is applied, other tasks get their turn."""
+    builder = DirectoryBuilder()
+    for number in range(4):
+        builder.grant(f"vn:H{number + 10}")
+    monkeypatch.setattr(module, "CHUNK_RECORDS", 2)
+    reader = _reader(_Log({0: (0, 5)}, list(builder.records)), builder.genesis)
+    seen: list[int] = []
+
+    async def _look() -> None:
+        while reader.replay.position < 4:
+            seen.append(reader.replay.position)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(reader.step(1), _look())
+
+    assert [1, 3] == seen
+
+
+def test_replay_refuses_transport_errors_as_its_own() -> None:
+    """Errors of the log and errors of the transport are told apart by class."""
+    with pytest.raises(DirectoryError) as caught:
+        DirectoryReplay(bytes(32)).apply(b"")
+
+    assert not isinstance(caught.value, TransportError)
