@@ -1,0 +1,111 @@
+"""Every check: number, code, title. The numbers are the order in which they run: the cheap ones first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from docbus.errors import IndeterminateError, VerificationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check; ``outcome`` is what a "no" means: failed, or indeterminate (design D8)."""
+
+    number: str
+    code: str
+    title: str
+    outcome: str = "failed"
+
+
+def _check(number: str, code: str, title: str, outcome: str = "failed") -> Check:
+    return Check(number=number, code=code, title=title, outcome=outcome)
+
+
+SIZE = _check("C1.01", "envelope_too_large", "the value is present and at most 1 MiB")
+ENVELOPE = _check("C1.02", "envelope_malformed", "the value is the one encoding of an envelope within all limits")
+PAYLOAD_TYPE = _check("C1.03", "payload_type_unknown", "the payload type names a schema of this version")
+CERTIFICATE = _check("C1.04", "certificate_unknown", "the directory grants the certificate to an agency")
+PROFILE = _check("C1.05", "profile_mismatch", "the profile is the one of the granted key")
+SIGNATURE_COUNT = _check("C1.06", "signature_count", "there are as many signatures as the profile demands")
+PROOF = _check("C1.07", "proof_invalid", "index, tree size and path length fit together")
+SIGNATURE = _check("C1.08", "signature_invalid", "the signature covers the root that leaf and path lead to")
+STATEMENT = _check("C1.09", "statement_malformed", "the statement is the one encoding of its type within all limits")
+SAME_CERTIFICATE = _check("C1.10", "certificate_mismatch", "the statement names the certificate that signed")
+SENDER = _check("C1.11", "sender_mismatch", "the sender is the agency to which the certificate is granted")
+DELEGATION = _check("C1.12", "delegation_unknown", "nobody is represented without a delegation in the directory")
+ENVIRONMENT = _check("C1.13", "environment_mismatch", "the statement is of this exchange")
+RECIPIENT = _check("C1.14", "recipient_mismatch", "the statement is addressed to the owner of the inbox")
+RECORD_KEY = _check("C1.15", "record_key_mismatch", "the record key is the sender")
+LANE = _check("C1.16", "lane_mismatch", "receipts travel in their lane, and nothing else does")
+KEYS = _check("C1.17", "wrap_mismatch", "the wrapped keys are those the statement names")
+PACKAGE = _check("C1.18", "package_mismatch", "size and digest of the package are those the statement names")
+AUTHORITY = _check("C1.19", "authority_missing", "the key may sign: not revoked, retired or expired, agency open")
+DIRECTORY = _check(
+    "C1.20", "directory_behind", "the directory is known up to the entry the statement was made under", "indeterminate"
+)
+TIME = _check("C1.21", "made_in_future", "the statement was not made in the future", "indeterminate")
+BATCH_KEY = _check("C2.01", "batch_key_unusable", "a key of the recipient opens the batch key")
+CONTENT_KEY = _check("C2.02", "content_key_unusable", "the batch key opens the content key")
+DECRYPTION = _check("C2.03", "decryption_failed", "the content key opens the package in this document's context")
+PLAINTEXT = _check("C2.04", "package_malformed", "the plaintext is the one encoding of a package within all limits")
+COMMITMENT = _check("C2.05", "commitment_mismatch", "the commitment opens to this plaintext")
+RECIPIENTS = _check("C2.06", "recipients_mismatch", "the recipients are those committed to, this agency among them")
+CONTENTS = _check("C2.07", "content_mismatch", "every file has the size and digest of the manifest")
+
+CHECKS: tuple[Check, ...] = (
+    SIZE,
+    ENVELOPE,
+    PAYLOAD_TYPE,
+    CERTIFICATE,
+    PROFILE,
+    SIGNATURE_COUNT,
+    PROOF,
+    SIGNATURE,
+    STATEMENT,
+    SAME_CERTIFICATE,
+    SENDER,
+    DELEGATION,
+    ENVIRONMENT,
+    RECIPIENT,
+    RECORD_KEY,
+    LANE,
+    KEYS,
+    PACKAGE,
+    AUTHORITY,
+    DIRECTORY,
+    TIME,
+    BATCH_KEY,
+    CONTENT_KEY,
+    DECRYPTION,
+    PLAINTEXT,
+    COMMITMENT,
+    RECIPIENTS,
+    CONTENTS,
+)
+
+REVOKED = "certificate_revoked"
+RETIRED = "certificate_retired"
+EXPIRED = "certificate_expired"
+CLOSED = "agency_closed"
+REVOKED_LATER = "revoked_later"
+AUTHORITY_CODES = (REVOKED, RETIRED, EXPIRED, CLOSED, REVOKED_LATER)
+"""Codes under C1.19 that say which authority is missing; ``revoked_later`` is an auditor's and indeterminate."""
+
+
+def failed(check: Check, text: str, *, code: str | None = None) -> NoReturn:
+    """Raise the "no" of a check.
+
+    Raises:
+        VerificationError: Always.
+    """
+    raise VerificationError(code or check.code, text, step=check.number)
+
+
+def undecided(check: Check, text: str, *, code: str | None = None) -> NoReturn:
+    """Raise the "not yet" of a check.
+
+    Raises:
+        IndeterminateError: Always.
+    """
+    raise IndeterminateError(code or check.code, text, step=check.number)

@@ -1,0 +1,320 @@
+"""C1: is this record what it says, and may it be believed now?
+
+The checklist, in order; see ``checks`` for the codes::
+
+    C1.01 size                  C1.08 signature             C1.15 record key
+    C1.02 envelope              C1.09 statement             C1.16 lane
+    C1.03 payload type          C1.10 same certificate      C1.17 wrapped keys
+    C1.04 certificate           C1.11 sender                C1.18 package
+    C1.05 profile               C1.12 delegation            C1.19 authority
+    C1.06 signature count       C1.13 environment           C1.20 directory position
+    C1.07 proof                 C1.14 recipient             C1.21 time
+
+What comes before C1.08 needs no cryptography; what comes after it is only said of proven senders. The caller still
+owes C2 (``opening``) before a document is delivered, and the position in its stream afterwards. Whether a document is
+past its ``not_after`` is not asked here: such a document is genuine, and its refusal belongs into a receipt.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+
+from docbus.envelope.batch import batch_signed_bytes
+from docbus.envelope.envelope import Envelope, Keys, decode_envelope
+from docbus.envelope.statement import (
+    RECEIPT_TYPE,
+    SCHEMAS,
+    SUITE_2026,
+    SUITE_NONE,
+    DocumentBody,
+    Head,
+    ReceiptBody,
+    Statement,
+    decode_head,
+    decode_rest,
+)
+from docbus.errors import MalformedError
+from docbus.identity.signing import verify_signatures
+from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVELOPE_BYTES
+from docbus.verification import checks
+from docbus.verification.batches import MAX_HEADS, Batch, Batches
+from docbus.verification.checks import failed, undecided
+from docbus.wire.pae import leaf_digest
+from docbus.wire.profiles import PROFILES
+from docbus.wire.tree import HASH_BYTES, path_length, root_from_path
+
+if TYPE_CHECKING:
+    from docbus.identity.grants import CertificateGrant
+    from docbus.identity.snapshot import TrustSnapshot
+
+DIRECTORY_HASH_FINDING = "directory_hash_mismatch"
+"""The statement was made under another directory log than ours: somebody is shown a fork (design D7)."""
+
+
+class Verified(NamedTuple):
+    """A statement that passed C1, with what was needed to say so."""
+
+    statement: Statement
+    digest: bytes
+    value: bytes
+    package: bytes | None
+    keys: Keys | None
+    grant: CertificateGrant
+    findings: tuple[str, ...]
+
+    @property
+    def sender(self) -> str:
+        """The proven sender's canonical id."""
+        return self.statement.head.sender
+
+
+class Verifier:
+    """Runs C1. Holds caches and no verdicts; use one per thread."""
+
+    def __init__(self) -> None:
+        self._batches = Batches()
+
+    def verify(
+        self, value: bytes | None, *, key: bytes | None, recipient: str, snapshot: TrustSnapshot, now_ms: int
+    ) -> Verified:
+        """Verify a record as its recipient, now.
+
+        Args:
+            value: The record's value.
+            key: The record's key, which is a hint that must not differ.
+            recipient: Canonical id of the agency that owns the inbox.
+            snapshot: The directory as it is known now.
+            now_ms: Milliseconds since 1970-01-01T00:00:00Z.
+
+        Raises:
+            VerificationError: A check failed.
+            IndeterminateError: A check cannot be decided yet (C1.20, C1.21).
+        """
+        verified = self._verify(value, key, recipient, snapshot)
+        head = verified.statement.head
+        _live_authority(verified.grant, now_ms)
+        # What a recipient files, no auditor may call invalid: the statement must not date from before its authority.
+        _recorded_authority(verified.grant, head)
+        verified = _directory(verified, snapshot)
+        if head.made_at > now_ms + MAX_CLOCK_SKEW_MS:
+            undecided(checks.TIME, f"made {(head.made_at - now_ms) / 1000:.0f} s in the future")
+        return verified
+
+    def verify_recorded(
+        self, value: bytes | None, *, key: bytes | None, recipient: str | None, snapshot: TrustSnapshot
+    ) -> Verified:
+        """Verify a record as an auditor, by the authority valid at the directory position the statement names.
+
+        Order decides, not clocks (design D13): a statement under a key that was revoked later is indeterminate until
+        something in the directory anchors it before the revocation.
+
+        Args:
+            value: The record's value.
+            key: The record's key, or None where a single envelope is verified without its record.
+            recipient: Owner of the inbox it was found in, or None where it is not known.
+            snapshot: The directory, read to its end.
+
+        Raises:
+            VerificationError: A check failed.
+            IndeterminateError: A check cannot be decided (C1.19, C1.20).
+        """
+        verified = _directory(self._verify(value, key, recipient, snapshot), snapshot)
+        _recorded_authority(verified.grant, verified.statement.head)
+        return verified
+
+    def _verify(
+        self, value: bytes | None, key: bytes | None, recipient: str | None, snapshot: TrustSnapshot
+    ) -> Verified:
+        if not value:  # C1.01
+            failed(checks.SIZE, "the record has no value")
+        if len(value) > MAX_ENVELOPE_BYTES:
+            failed(checks.SIZE, f"{len(value):,} bytes, at most {MAX_ENVELOPE_BYTES:,}")
+        try:  # C1.02
+            envelope = decode_envelope(value)
+        except MalformedError as error:
+            failed(checks.ENVELOPE, error.text)
+        payload_type = envelope.payload_type
+        if payload_type not in SCHEMAS:  # C1.03
+            failed(checks.PAYLOAD_TYPE, f"payload type {payload_type[:80]!r}")
+        grant = _granted(envelope, snapshot)  # C1.04 to C1.06
+        digest = leaf_digest(payload_type.encode(), envelope.statement)
+        batch = self._signed(envelope, digest, grant)  # C1.07, C1.08
+        statement = _decode(envelope, batch)  # C1.09
+        _named(statement, grant, snapshot)  # C1.10 to C1.13
+        _addressed(statement, key, recipient)  # C1.14 to C1.16
+        _wraps(envelope, statement)  # C1.17
+        _package(envelope, statement)  # C1.18
+        return Verified(statement, digest, value, envelope.package, envelope.keys, grant, ())
+
+    def _signed(self, envelope: Envelope, digest: bytes, grant: CertificateGrant) -> Batch:
+        """C1.07 and C1.08: the leaf belongs to a batch under the granted key's signature."""
+        tree_size, index, path = envelope.proof
+        if not 0 <= index < tree_size:
+            failed(checks.PROOF, f"index {index} in a tree of {tree_size}")
+        expected = path_length(index, tree_size)
+        if len(path) != HASH_BYTES * expected:
+            failed(checks.PROOF, f"{len(path) // HASH_BYTES} hashes, index {index} of {tree_size} has {expected}")
+        signatures = envelope.signatures
+        batch = self._batches.get(tree_size, signatures)
+        if batch is not None and batch.holds(digest, index, tree_size, path):
+            return batch
+        root = root_from_path(digest, index, tree_size, path)
+        if root is None:
+            failed(checks.PROOF, "the path does not fit")
+        signed = batch_signed_bytes(grant.profile, grant.digest, tree_size, root)
+        try:
+            verify_signatures(grant.profile, grant.public_keys, [block.signature for block in signatures], signed)
+        except InvalidSignature:
+            failed(checks.SIGNATURE, f"not a signature of {grant.agency} over this statement's batch")
+        batch = self._batches.add(tree_size, signatures, root)
+        batch.holds(digest, index, tree_size, path)
+        return batch
+
+
+def _granted(envelope: Envelope, snapshot: TrustSnapshot) -> CertificateGrant:
+    """C1.04 to C1.06: who may have signed, with which profile and how many signatures."""
+    first = envelope.signatures[0]
+    grant = snapshot.certificate(first.certificate)
+    if grant is None:
+        failed(checks.CERTIFICATE, f"certificate {first.certificate.hex()[:16]}… is not in the directory")
+    for block in envelope.signatures:
+        if block.profile != grant.profile or block.certificate != grant.digest:
+            failed(checks.PROFILE, f"profile {block.profile}, the granted key of {grant.agency} has {grant.profile}")
+    demanded = PROFILES[grant.profile].signatures
+    if len(envelope.signatures) != demanded:
+        failed(checks.SIGNATURE_COUNT, f"{len(envelope.signatures)} signatures, the profile demands {demanded}")
+    return grant
+
+
+def _decode(envelope: Envelope, batch: Batch) -> Statement:
+    """C1.09; heads of one batch are the same bytes and are decoded once."""
+    payload_type, raw = envelope.payload_type, envelope.statement
+    try:
+        for known_type, encoded, known in batch.heads:
+            if known_type == payload_type and raw.startswith(encoded):
+                head, at = known, len(encoded)
+                break
+        else:
+            head, at = decode_head(payload_type, raw)
+            if len(batch.heads) < MAX_HEADS:
+                batch.heads.append((payload_type, raw[:at], head))
+        position, body = decode_rest(payload_type, raw, at)
+    except MalformedError as error:
+        failed(checks.STATEMENT, error.text)
+    return Statement(payload_type, head, position, body)
+
+
+def _named(statement: Statement, grant: CertificateGrant, snapshot: TrustSnapshot) -> None:
+    """C1.10 to C1.13: the statement says of its sender and exchange what the directory says."""
+    head = statement.head
+    if head.certificate != grant.digest:
+        failed(checks.SAME_CERTIFICATE, "the statement names another certificate than the one that signed")
+    if head.sender != grant.agency:
+        failed(checks.SENDER, f"the certificate is granted to {grant.agency}, the statement says {head.sender}")
+    if head.on_behalf_of is not None:
+        failed(checks.DELEGATION, f"{head.sender} holds no delegation from {head.on_behalf_of}")
+    if head.environment != snapshot.environment:
+        failed(checks.ENVIRONMENT, f"made for {head.environment!r}, this is {snapshot.environment!r}")
+
+
+def _addressed(statement: Statement, key: bytes | None, recipient: str | None) -> None:
+    """C1.14 to C1.16: it was found where it belongs."""
+    payload_type, head = statement.payload_type, statement.head
+    if recipient is not None and head.recipient != recipient:
+        failed(checks.RECIPIENT, f"addressed to {head.recipient}, found in the inbox of {recipient}")
+    if key is not None and key != head.sender.encode():
+        failed(checks.RECORD_KEY, f"the record key is {key[:64]!r}, the sender {head.sender}")
+    if (head.lane == "receipts") != (payload_type == RECEIPT_TYPE):
+        failed(checks.LANE, f"{payload_type} in lane {head.lane}")
+
+
+def _wraps(envelope: Envelope, statement: Statement) -> None:
+    """C1.17: present exactly where the statement names them, and equal to what it names."""
+    head, position, keys = statement.head, statement.position, envelope.keys
+    if keys is None:
+        if head.batch_key_digest is not None or position.content_key_digest is not None:
+            failed(checks.KEYS, "the wrapped keys are missing")
+        if head.suite != SUITE_NONE:
+            failed(checks.KEYS, f"suite {head.suite} without keys")
+        return
+    if head.suite != SUITE_2026:
+        failed(checks.KEYS, f"encryption suite {head.suite} is not known")
+    if sha256(keys.batch_key).digest() != head.batch_key_digest:
+        failed(checks.KEYS, "the batch key is not the one the statement names")
+    if sha256(keys.content_key).digest() != position.content_key_digest:
+        failed(checks.KEYS, "the content key is not the one the statement names")
+
+
+def _package(envelope: Envelope, statement: Statement) -> None:
+    """C1.18: the ciphertext is the one the statement binds, and has the keys to open it."""
+    body, package = statement.body, envelope.package
+    sealed = None if isinstance(body, ReceiptBody) else body.package
+    if package is None:
+        if sealed is not None:
+            failed(checks.PACKAGE, "the package is missing")
+        if envelope.keys is not None:
+            failed(checks.PACKAGE, "there are keys and no package")
+        return
+    if sealed is None:
+        failed(checks.PACKAGE, "the statement names no package")
+    if envelope.keys is None:
+        failed(checks.PACKAGE, "there is a package and no key")
+    if len(package) != sealed.size:
+        failed(checks.PACKAGE, f"the package has {len(package):,} bytes, the statement says {sealed.size:,}")
+    if sha256(package).digest() != sealed.digest:
+        failed(checks.PACKAGE, "the package is not the one the statement names")
+
+
+def _live_authority(grant: CertificateGrant, now_ms: int) -> None:
+    """C1.19 as a recipient: the key may sign now."""
+    if grant.revoked_at is not None:
+        failed(checks.AUTHORITY, f"revoked by directory entry {grant.revoked_at}", code=checks.REVOKED)
+    if grant.retired_at is not None:
+        failed(checks.AUTHORITY, f"retired by directory entry {grant.retired_at}", code=checks.RETIRED)
+    if not grant.not_before_ms <= now_ms <= grant.not_after_ms:
+        failed(checks.AUTHORITY, "outside the certificate's validity", code=checks.EXPIRED)
+    if grant.closed_at is not None:
+        failed(checks.AUTHORITY, f"{grant.agency} is closed by entry {grant.closed_at}", code=checks.CLOSED)
+
+
+def _recorded_authority(grant: CertificateGrant, head: Head) -> None:
+    """C1.19 as an auditor: the key could sign at the directory position the statement names."""
+    at = head.directory_position
+    if at < grant.granted_at:
+        failed(checks.AUTHORITY, f"made under entry {at}, granted by entry {grant.granted_at}")
+    if grant.retired_at is not None and at >= grant.retired_at:
+        failed(checks.AUTHORITY, f"retired by directory entry {grant.retired_at}", code=checks.RETIRED)
+    if not grant.not_before_ms <= head.made_at <= grant.not_after_ms:
+        failed(checks.AUTHORITY, "made outside the certificate's validity", code=checks.EXPIRED)
+    if grant.closed_at is not None and at >= grant.closed_at:
+        failed(checks.AUTHORITY, f"{grant.agency} is closed by entry {grant.closed_at}", code=checks.CLOSED)
+    if grant.revoked_at is not None:
+        if at >= grant.revoked_at:
+            failed(checks.AUTHORITY, f"revoked by directory entry {grant.revoked_at}", code=checks.REVOKED)
+        undecided(
+            checks.AUTHORITY,
+            f"revoked by directory entry {grant.revoked_at}, and nothing anchors the statement before it",
+            code=checks.REVOKED_LATER,
+        )
+
+
+def _directory(verified: Verified, snapshot: TrustSnapshot) -> Verified:
+    """C1.20: the directory is known up to the position the statement names; another hash there is a finding."""
+    head = verified.statement.head
+    if head.directory_position > snapshot.position:
+        undecided(
+            checks.DIRECTORY,
+            f"made under entry {head.directory_position}, the directory is known to {snapshot.position}",
+        )
+    if snapshot.hash_at(head.directory_position) == head.directory_hash:
+        return verified
+    return verified._replace(findings=(*verified.findings, DIRECTORY_HASH_FINDING))
+
+
+def concerns_sender(statement: Statement) -> bool:
+    """Tell whether every document that a recall, update or replacement is about is the sender's own (design D3)."""
+    body = statement.body
+    return not isinstance(body, DocumentBody) or all(r.sender == statement.head.sender for r in body.concerns)

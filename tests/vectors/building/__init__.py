@@ -1,0 +1,1 @@
+"""How the golden vectors are made; ``build_vectors.py`` is the command, README.md says what it promises."""
