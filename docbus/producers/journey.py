@@ -1,0 +1,313 @@
+"""How far everything has come: one document's journey, and the outbox as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from docbus.documents.statuses import StatusCode
+from docbus.envelope.statement import LANES
+from docbus.errors import DocumentError, WaitTimeoutError
+from docbus.producers.states import CopyState
+from docbus.producers.statuses import StatusRecord, statuses_of
+from docbus.storage.database import used_bytes
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from docbus.clock import Clock
+    from docbus.storage.database import Database
+
+POLL_SECONDS = 0.02
+"""Seconds between two looks at whether anybody has written, at first; grows while nobody does."""
+LONGEST_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """A document's way to one recipient; times are milliseconds since 1970, None for what has not happened.
+
+    Attributes:
+        state: ``accepted``, ``sent``, ``received``, ``refused`` or ``failed``.
+        settled_at: When it was received, refused, or failed.
+        reason: Stable code of a refusal or failure.
+        attempts: How often it was sealed: more than once if an epoch had to end.
+        failures: Attempts to send in vain since the last success, of this recipient's stream.
+        error: What the last of them said.
+        statuses: 01 if it was received, then what the recipient reported, in the order in which it became known.
+    """
+
+    recipient: str
+    state: str
+    accepted_at: int
+    sealed_at: int | None
+    sent_at: int | None
+    settled_at: int | None
+    reason: str | None
+    lane: str
+    sequence: int | None
+    envelope_id: bytes | None
+    attempts: int
+    failures: int
+    failed_at: int | None
+    error: str | None
+    statuses: tuple[StatusRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    """A document's way to all its recipients, in the order in which it names them."""
+
+    document_id: str
+    revision: int
+    kind: str
+    urgency: int
+    accepted_at: int
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockedStream:
+    """A stream whose last attempt to send was in vain."""
+
+    recipient: str
+    lane: str
+    unsent: int
+    failures: int
+    failed_at: int
+    error: str
+
+
+MAX_UNDELIVERED = 20
+"""Copies that a status lists; the oldest, which are the first to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undelivered:
+    """A copy of a document that has no answer yet; ``since`` is when it was sent, or accepted if it is not sent."""
+
+    document_id: str
+    revision: int
+    recipient: str
+    state: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxCounts:
+    """Copies of documents and statuses by their state; receipts are counted only while they wait.
+
+    Attributes:
+        oldest_accepted_at: When the oldest of those accepted and not sent was accepted.
+        oldest_sent_at: When the oldest of those sent and not yet answered was sent.
+        undelivered: The oldest copies without an answer.
+    """
+
+    accepted: int
+    sent: int
+    received: int
+    refused: int
+    failed: int
+    receipts_waiting: int
+    oldest_accepted_at: int | None
+    oldest_sent_at: int | None
+    used_bytes: int
+    blocked: tuple[BlockedStream, ...]
+    undelivered: tuple[Undelivered, ...]
+
+
+def journey(connection: sqlite3.Connection, document_id: str, *, sender: str, revision: int | None = None) -> Journey:
+    """Return a document's journey.
+
+    Args:
+        connection: Inside a transaction.
+        document_id: The id it was published under.
+        sender: This agency.
+        revision: Which revision; the newest if left out.
+
+    Raises:
+        DocumentError: The outbox has no such document.
+    """
+    row = connection.execute(
+        "SELECT outgoing, revision, kind, urgency, accepted_at FROM outgoing WHERE document_id = ?1"
+        " AND (?2 IS NULL OR revision = ?2) ORDER BY revision DESC LIMIT 1",
+        (document_id, revision),
+    ).fetchone()
+    if row is None:
+        named = document_id if revision is None else f"{document_id} revision {revision}"
+        raise DocumentError(
+            f"the outbox has no document {named}",
+            hint="Give the id that `docbus publish` printed, and the folder of the agency that sent it.",
+        )
+    outgoing, found_revision, kind, urgency, accepted_at = row
+    statuses = statuses_of(connection, sender=sender, document_id=document_id, revision=found_revision)
+    copies: dict[str, list[tuple[Any, ...]]] = {}
+    for copy in connection.execute(
+        "SELECT c.recipient, c.state, c.sealed_at, c.sent_at, c.settled_at, c.reason, c.lane, c.sequence,"
+        " c.envelope_id, s.failures, s.failed_at, s.error FROM copy c LEFT JOIN stream s ON s.stream = c.stream"
+        " WHERE c.outgoing = ? ORDER BY c.ordinal",
+        (outgoing,),
+    ):
+        copies.setdefault(copy[0], []).append(copy)
+    return Journey(
+        document_id=document_id,
+        revision=found_revision,
+        kind=kind,
+        urgency=urgency,
+        accepted_at=accepted_at,
+        legs=tuple(_leg(rows, accepted_at, statuses) for rows in copies.values()),
+    )
+
+
+_BEST_FIRST = (
+    CopyState.RECEIVED,
+    CopyState.REFUSED,
+    CopyState.SENT,
+    CopyState.SEALED,
+    CopyState.WAITING,
+    CopyState.FAILED,
+    CopyState.SUPERSEDED,
+)
+"""Of several copies to one recipient the one that has come furthest tells how the document stands."""
+
+
+def _leg(rows: list[tuple[Any, ...]], accepted_at: int, statuses: list[StatusRecord]) -> Leg:
+    best = min(rows, key=lambda row: _BEST_FIRST.index(CopyState(row[1])))
+    state = CopyState(best[1])
+    # A stream's error concerns a copy only as long as it is not sent.
+    failures, failed_at, error = best[9:] if state is CopyState.SEALED else (0, None, None)
+    return Leg(
+        recipient=best[0],
+        state=state.word,
+        accepted_at=accepted_at,
+        sealed_at=best[2],
+        sent_at=best[3],
+        settled_at=best[4],
+        reason=best[5],
+        lane=LANES[best[6]],
+        sequence=best[7],
+        envelope_id=best[8],
+        attempts=sum(row[7] is not None for row in rows),
+        failures=failures or 0,
+        failed_at=failed_at,
+        error=error,
+        statuses=_arrival(best, state) + tuple(status for status in statuses if status.recipient == best[0]),
+    )
+
+
+def _arrival(row: tuple[Any, ...], state: CopyState) -> tuple[StatusRecord, ...]:
+    """Return status 01, which no agency reports: it follows from the receipt (design section 4)."""
+    if state is not CopyState.RECEIVED:
+        return ()
+    recipient, settled_at = row[0], row[4]
+    return (StatusRecord(recipient, recipient, StatusCode.ARRIVED, settled_at, settled_at, flagged=False, note=None),)
+
+
+def counts(connection: sqlite3.Connection) -> OutboxCounts:
+    """Return the outbox's figures; reads the state of every copy there is, about 5 million a second."""
+    by_state: dict[int, tuple[int, int | None, int | None]] = {}
+    receipts_waiting = 0
+    for state, receipts, count, oldest_outgoing, oldest_sent_at in connection.execute(
+        "SELECT state, lane = 2 /* receipts */, count(*), min(outgoing), min(sent_at) FROM copy GROUP BY 1, 2"
+    ):
+        if not receipts:
+            by_state[state] = count, oldest_outgoing, oldest_sent_at
+        elif state in {CopyState.WAITING, CopyState.SEALED}:
+            receipts_waiting += count
+    unsent = [by_state[state] for state in (CopyState.WAITING, CopyState.SEALED) if state in by_state]
+    oldest = min((entry[1] for entry in unsent if entry[1] is not None), default=None)
+    accepted_at = connection.execute("SELECT accepted_at FROM outgoing WHERE outgoing = ?", (oldest,)).fetchone()
+    blocked = connection.execute(
+        "SELECT s.recipient, e.lane, s.sequence - s.sent, s.failures, s.failed_at, s.error"
+        " FROM stream s INDEXED BY stream_unsent JOIN epoch e ON e.epoch = s.epoch"
+        " WHERE s.sent < s.sequence AND s.failures > 0 ORDER BY s.failed_at"
+    )
+    undelivered = connection.execute(
+        "SELECT o.document_id, o.revision, c.recipient, c.state, coalesce(c.sent_at, o.accepted_at) FROM copy c"
+        " JOIN outgoing o ON o.outgoing = c.outgoing WHERE c.state IN (0, 1, 2) AND o.form = 'document'"
+        " ORDER BY c.outgoing LIMIT ?",
+        (MAX_UNDELIVERED,),
+    )
+    none = (0, None, None)
+    return OutboxCounts(
+        undelivered=tuple(
+            Undelivered(
+                document_id=document_id,
+                revision=revision,
+                recipient=recipient,
+                state=CopyState(state).word,
+                since=since,
+            )
+            for document_id, revision, recipient, state, since in undelivered
+        ),
+        accepted=sum(entry[0] for entry in unsent),
+        sent=by_state.get(CopyState.SENT, none)[0],
+        received=by_state.get(CopyState.RECEIVED, none)[0],
+        refused=by_state.get(CopyState.REFUSED, none)[0],
+        failed=by_state.get(CopyState.FAILED, none)[0],
+        receipts_waiting=receipts_waiting,
+        oldest_accepted_at=None if accepted_at is None else accepted_at[0],
+        oldest_sent_at=by_state.get(CopyState.SENT, none)[2],
+        used_bytes=used_bytes(connection),
+        blocked=tuple(
+            BlockedStream(
+                recipient=recipient,
+                lane=LANES[lane],
+                unsent=unsent_count,
+                failures=failures,
+                failed_at=failed_at,
+                error=error,
+            )
+            for recipient, lane, unsent_count, failures, failed_at, error in blocked
+        ),
+    )
+
+
+_REACHED = {
+    "sent": frozenset({"sent", "received", "refused", "failed"}),
+    "received": frozenset({"received", "refused", "failed"}),
+}
+"""States after which waiting ends: refused and failed are answers too, and nothing else is going to come."""
+
+
+async def wait(
+    database: Database,
+    document_id: str,
+    *,
+    sender: str,
+    until: Literal["sent", "received"],
+    timeout: float,  # noqa: ASYNC109 - the caller's own limit, which ends in an error that says how far it came
+    clock: Clock,
+    revision: int | None = None,
+) -> Journey:
+    """Wait until a document has come so far at every recipient; somebody has to drain the outbox meanwhile.
+
+    Returns:
+        The journey; legs that were refused or failed are in it.
+
+    Raises:
+        DocumentError: The outbox has no such document.
+        WaitTimeoutError: It took longer than ``timeout`` seconds; the text says how far it came.
+    """
+    deadline = clock.monotonic() + timeout
+    pause = POLL_SECONDS
+    while True:
+        version = database.data_version()
+        found = await database.read(lambda c: journey(c, document_id, sender=sender, revision=revision))
+        left = [leg for leg in found.legs if leg.state not in _REACHED[until]]
+        if not left:
+            return found
+        while (version_now := database.data_version()) == version:
+            now = clock.monotonic()
+            if now >= deadline:
+                break
+            await asyncio.sleep(min(pause, deadline - now))
+            pause = min(LONGEST_POLL_SECONDS, pause * 1.5)
+        if version_now == version:
+            error = next((leg.error for leg in left if leg.error), None)
+            raise WaitTimeoutError(
+                f"document {document_id} is not {until} at {len(left)} of {len(found.legs)} recipients"
+                f" after {timeout:g} s" + (f": {error}" if error else ""),
+                hint=f"It is safe in the outbox, `docbus track {document_id}` shows how far. Is `docbus run` running?",
+            )

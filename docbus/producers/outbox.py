@@ -1,0 +1,273 @@
+"""Taking statements into the outbox, and reading what waits (steps P1 to P3).
+
+All functions work on a connection inside a transaction of :class:`docbus.storage.database.Database`; consumers call
+:func:`add_statements` in the transaction that stores an outcome, so that outcome and receipt are durable together.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from docbus.envelope.statement import LANES
+from docbus.errors import DocumentConflictError
+from docbus.limits import MIB
+from docbus.producers.states import FORM_OF, LANE_NUMBERS, LANES_BY_RANK, TYPE_OF
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+MAX_BATCH_STATEMENTS = 512
+"""Statements sealed as one batch: the signature costs nothing any more, and a lost batch is redone in 30 ms."""
+MAX_BATCH_BYTES = 8 * MIB
+"""Bytes of packages in one batch: what sealing and sending hold in memory, twice because they overlap."""
+RESERVED_STATEMENTS = 64
+"""Statements of each lane that have a place in every batch, so that no lane starves behind another."""
+_LOOKUP = 500
+"""Ids in one query."""
+
+
+class AcceptedDocument(NamedTuple):
+    """An encrypted document and where it goes."""
+
+    document_id: str
+    revision: int
+    kind: str
+    urgency: int
+    lane: str
+    recipients: Sequence[str]
+    fingerprint: bytes
+    body: bytes
+    package: bytes
+    content_key: bytes
+
+
+class WaitingStatement(NamedTuple):
+    """A receipt or status that is to be signed and sent."""
+
+    payload_type: str
+    recipient: str
+    lane: str
+    body: bytes
+    package: bytes | None = None
+    content_key: bytes | None = None
+
+
+class WaitingCopy(NamedTuple):
+    """A copy that waits for its position."""
+
+    outgoing: int
+    ordinal: int
+    payload_type: str
+    lane: str
+    recipient: str
+    body: bytes
+    package: bytes | None
+    content_key: bytes | None
+
+
+def accept(connection: sqlite3.Connection, documents: Sequence[AcceptedDocument], *, at_ms: int) -> list[bool]:
+    """Take documents in, all or none of them (step P1).
+
+    Args:
+        connection: Inside a transaction.
+        documents: Encrypted, each with at least one recipient.
+        at_ms: Time of acceptance.
+
+    Returns:
+        For each document whether it is a duplicate: accepted before with the same content, and not taken in again.
+
+    Raises:
+        DocumentConflictError: An id and revision was accepted before with other content or other recipients.
+    """
+    first = _next_outgoing(connection)
+    before = connection.total_changes
+    connection.executemany(
+        "INSERT INTO outgoing (outgoing, form, document_id, revision, kind, urgency, accepted_at, package_size,"
+        " fingerprint, content_key, body, package) VALUES (?, 'document', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        [
+            (
+                outgoing,
+                document.document_id,
+                document.revision,
+                document.kind,
+                document.urgency,
+                at_ms,
+                len(document.package),
+                document.fingerprint,
+                document.content_key,
+                document.body,
+                document.package,
+            )
+            for outgoing, document in enumerate(documents, first)
+        ],
+    )
+    duplicates = [False] * len(documents)
+    if connection.total_changes - before != len(documents):
+        duplicates = _duplicates(connection, documents, first)
+    _add_copies(
+        connection,
+        [
+            (outgoing, ordinal, LANE_NUMBERS[document.lane], recipient)
+            for outgoing, (document, duplicate) in enumerate(zip(documents, duplicates, strict=True), first)
+            if not duplicate
+            for ordinal, recipient in enumerate(document.recipients)
+        ],
+    )
+    return duplicates
+
+
+def add_statements(connection: sqlite3.Connection, statements: Sequence[WaitingStatement], *, at_ms: int) -> list[int]:
+    """Take receipts and statuses in; returns their numbers in the outbox, in the order given."""
+    if not statements:
+        return []
+    first = _next_outgoing(connection)
+    connection.executemany(
+        "INSERT INTO outgoing (outgoing, form, accepted_at, package_size, content_key, body, package)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                outgoing,
+                FORM_OF[statement.payload_type],
+                at_ms,
+                len(statement.package or b""),
+                statement.content_key,
+                statement.body,
+                statement.package,
+            )
+            for outgoing, statement in enumerate(statements, first)
+        ],
+    )
+    _add_copies(
+        connection,
+        [
+            (outgoing, 0, LANE_NUMBERS[statement.lane], statement.recipient)
+            for outgoing, statement in enumerate(statements, first)
+        ],
+    )
+    return list(range(first, first + len(statements)))
+
+
+def read_waiting(
+    connection: sqlite3.Connection, max_statements: int = MAX_BATCH_STATEMENTS, max_bytes: int = MAX_BATCH_BYTES
+) -> list[WaitingCopy]:
+    """Return the next batch: urgent first, each lane in order of acceptance, none starved.
+
+    Args:
+        connection: Inside a transaction.
+        max_statements: At most so many copies.
+        max_bytes: Stop before the packages come to more, but return at least one copy.
+    """
+    lanes = {
+        lane: connection.execute(
+            "SELECT c.outgoing, c.ordinal, c.lane, c.recipient, o.package_size FROM copy c"
+            " JOIN outgoing o ON o.outgoing = c.outgoing"
+            " WHERE c.state = 0 AND c.lane = ? ORDER BY c.lane, c.outgoing, c.ordinal LIMIT ?",
+            (lane, max_statements),
+        ).fetchall()
+        for lane in LANES_BY_RANK
+    }
+    shares = share([len(lanes[lane]) for lane in LANES_BY_RANK], max_statements)
+    chosen: list[tuple[int, int, int, str, int]] = []
+    taken = 0
+    for lane, count in zip(LANES_BY_RANK, shares, strict=True):
+        for row in lanes[lane][:count]:
+            if chosen and taken + row[4] > max_bytes:
+                # The next copy of this lane has to wait, so that the lane's order holds; another lane may still fit.
+                break
+            taken += row[4]
+            chosen.append(row)
+    contents = _contents(connection, {row[0] for row in chosen})
+    return [
+        WaitingCopy(outgoing, ordinal, TYPE_OF[form], LANES[lane], recipient, body, package, content_key)
+        for outgoing, ordinal, lane, recipient, _ in chosen
+        for form, body, package, content_key in (contents[outgoing],)
+    ]
+
+
+def share(waiting: Sequence[int], places: int) -> list[int]:
+    """Divide a batch's places among lanes that stand in order of rank.
+
+    Each lane first gets up to ``RESERVED_STATEMENTS``, or an equal part if the batch is small; the rest goes by rank.
+    """
+    reserve = min(RESERVED_STATEMENTS, max(1, places // len(waiting)))
+    shares = []
+    for count in waiting:
+        given = min(count, reserve, places)
+        shares.append(given)
+        places -= given
+    for rank, count in enumerate(waiting):
+        more = min(count - shares[rank], places)
+        shares[rank] += more
+        places -= more
+    return shares
+
+
+def fail_copies(connection: sqlite3.Connection, failures: Iterable[tuple[int, int, str]], *, at_ms: int) -> None:
+    """Mark waiting copies as failed for good; what no copy needs any more is dropped.
+
+    Args:
+        connection: Inside a transaction.
+        failures: (outgoing, ordinal, reason), the reason being an error's stable code.
+        at_ms: Time of the decision.
+    """
+    rows = list(failures)
+    connection.executemany(
+        "UPDATE copy SET state = 5 /* failed */, settled_at = ?, reason = ?"
+        " WHERE outgoing = ? AND ordinal = ? AND state = 0 /* waiting */",
+        [(at_ms, reason, outgoing, ordinal) for outgoing, ordinal, reason in rows],
+    )
+    connection.executemany(
+        "UPDATE outgoing SET body = NULL, package = NULL, content_key = NULL WHERE outgoing = ?1"
+        " AND NOT EXISTS (SELECT 1 FROM copy WHERE outgoing = ?1 AND state != 5 /* failed */)",
+        [(outgoing,) for outgoing in {row[0] for row in rows}],
+    )
+
+
+def _contents(
+    connection: sqlite3.Connection, wanted: set[int]
+) -> dict[int, tuple[str, bytes, bytes | None, bytes | None]]:
+    """Return form, body, package and content key, each read once however many copies share them."""
+    return {
+        row[0]: row[1:]
+        for row in connection.execute(
+            "SELECT outgoing, form, body, package, content_key FROM outgoing"
+            " WHERE outgoing IN (SELECT value FROM json_each(?))",
+            (json.dumps(sorted(wanted)),),
+        )
+    }
+
+
+def _next_outgoing(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(outgoing), 0) + 1 FROM outgoing").fetchone()[0])
+
+
+def _add_copies(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, int, str]]) -> None:
+    connection.executemany("INSERT INTO copy (outgoing, ordinal, state, lane, recipient) VALUES (?, ?, 0, ?, ?)", rows)
+
+
+def _duplicates(connection: sqlite3.Connection, documents: Sequence[AcceptedDocument], first: int) -> list[bool]:
+    """Tell documents that were there before from new ones; conflicts raise."""
+    found: dict[tuple[str, int], tuple[int, bytes]] = {}
+    ids = sorted({document.document_id for document in documents})
+    for start in range(0, len(ids), _LOOKUP):
+        for document_id, revision, outgoing, fingerprint in connection.execute(
+            "SELECT document_id, revision, outgoing, fingerprint FROM outgoing"
+            " WHERE document_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(ids[start : start + _LOOKUP]),),
+        ):
+            found[document_id, revision] = outgoing, fingerprint
+    duplicates = []
+    for at, document in enumerate(documents, first):
+        outgoing, fingerprint = found[document.document_id, document.revision]
+        if fingerprint != document.fingerprint:
+            raise DocumentConflictError(
+                f"document {document.document_id} revision {document.revision} was accepted before"
+                " with other content or other recipients",
+                hint="Give it another id, or the next revision.",
+                step="P1",
+            )
+        duplicates.append(outgoing != at)
+    return duplicates

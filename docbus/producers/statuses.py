@@ -1,0 +1,126 @@
+"""Business statuses, as they became known (design section 4); an impossible one is recorded and flagged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from docbus.documents.statuses import StatusCode, replay
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from docbus.envelope.statement import Reference
+
+
+class StatusRecord(NamedTuple):
+    """A status of one document at one recipient.
+
+    Attributes:
+        recipient: Of the document.
+        issuer: Who says so: the recipient, or for 13 the sender.
+        code: As in :class:`~docbus.documents.statuses.StatusCode`; a number that it does not have is kept too.
+        at: By the issuer's clock, milliseconds.
+        recorded_at: When it became known here, milliseconds.
+        flagged: Whether it was not possible after those before it.
+        note: Free text, such as the reason of a refusal.
+    """
+
+    recipient: str
+    issuer: str
+    code: int
+    at: int
+    recorded_at: int
+    flagged: bool
+    note: str | None
+
+
+def record_status(
+    connection: sqlite3.Connection,
+    *,
+    reference: Reference,
+    recipient: str,
+    issuer: str,
+    code: int,
+    at: int,
+    recorded_at: int,
+    statement: bytes,
+    note: str | None = None,
+) -> bool:
+    """Record a status, received or reported; once, however often it comes.
+
+    Args:
+        connection: Inside a transaction.
+        reference: The document.
+        recipient: Its recipient, canonical id.
+        issuer: Who says so.
+        code: The status.
+        at: By the issuer's clock.
+        recorded_at: Now.
+        statement: Digest of the statement, or of the body of one that this agency reports; tells repetitions.
+        note: Free text.
+
+    Returns:
+        Whether it was possible after those before it; False means that it was recorded and flagged.
+    """
+    before = connection.execute(
+        "SELECT code, flagged, statement FROM status WHERE document_id = ? AND sender = ? AND recipient = ?"
+        " AND revision = ? ORDER BY status",
+        (reference.document_id, reference.sender, recipient, reference.revision),
+    ).fetchall()
+    for _, flagged, known in before:
+        if known == statement:
+            return not flagged
+    flagged = _impossible([row[0] for row in before], code)
+    connection.execute(
+        "INSERT INTO status (sender, document_id, revision, recipient, issuer, code, at, recorded_at, flagged, note,"
+        " statement) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (statement) DO NOTHING",
+        (
+            reference.sender,
+            reference.document_id,
+            reference.revision,
+            recipient,
+            issuer,
+            code,
+            at,
+            recorded_at,
+            flagged,
+            note,
+            statement,
+        ),
+    )
+    return not flagged
+
+
+def is_foreign(connection: sqlite3.Connection, reference: Reference, issuer: str) -> bool:
+    """Tell whether this outbox has sent the document, and not to the agency that reports a status of it.
+
+    A document that this outbox does not know says nothing: an agency may have several.
+    """
+    row = connection.execute(
+        "SELECT outgoing FROM outgoing WHERE document_id = ? AND revision = ?",
+        (reference.document_id, reference.revision),
+    ).fetchone()
+    if row is None:
+        return False
+    sent = connection.execute("SELECT 1 FROM copy WHERE outgoing = ? AND recipient = ? LIMIT 1", (row[0], issuer))
+    return sent.fetchone() is None
+
+
+def statuses_of(connection: sqlite3.Connection, *, sender: str, document_id: str, revision: int) -> list[StatusRecord]:
+    """Return a document's statuses at all its recipients, in the order in which they became known."""
+    return [
+        StatusRecord(recipient, issuer, code, at, recorded_at, bool(flagged), note)
+        for recipient, issuer, code, at, recorded_at, flagged, note in connection.execute(
+            "SELECT recipient, issuer, code, at, recorded_at, flagged, note FROM status"
+            " WHERE document_id = ? AND sender = ? AND revision = ? ORDER BY status",
+            (document_id, sender, revision),
+        )
+    ]
+
+
+def _impossible(before: list[int], code: int) -> bool:
+    known = {int(member) for member in StatusCode}
+    if code not in known:
+        return True
+    _, flagged = replay([StatusCode(number) for number in (*before, code) if number in known])
+    return bool(flagged) and flagged[-1] == sum(number in known for number in before)
