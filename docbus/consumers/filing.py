@@ -1,0 +1,311 @@
+"""One batch from sorted to stored: the sink, quarantine, ledger and receipts (steps C2 to C4)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from docbus.clock import format_time
+from docbus.consumers import parking
+from docbus.consumers.aside import DEAD_LETTER, append_aside, aside_record
+from docbus.consumers.inspection import Passed
+from docbus.consumers.ledger import Ledger
+from docbus.consumers.settling import PartitionState, Settlement
+from docbus.consumers.sorting import Sorter, bound_parking, close_ranks, decide
+from docbus.envelope.statement import DocumentBody
+from docbus.errors import DiskFullError, SinkUnavailableError, TransportError
+from docbus.producers.pauses import Pause
+from docbus.transport import topics
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Collection, Sequence
+
+    from docbus.clock import Clock
+    from docbus.consumers.holding import Patience
+    from docbus.consumers.inspection import Inspected, StreamKey
+    from docbus.consumers.ledger import Context, DocumentKey
+    from docbus.consumers.parking import Waiting
+    from docbus.consumers.sinks.port import Delivery, Outcome, Sink
+    from docbus.consumers.sorting import Item
+    from docbus.storage.database import Database
+    from docbus.transport.port import NewRecord, Record, Transport
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 5.0
+"""Seconds for which a stop waits for the sink, before it is told to close."""
+CLOSE_SECONDS = 10.0
+"""Seconds for which closing the sink may take."""
+
+
+class _Batch(NamedTuple):
+    """The items of a batch in their order, what the ledger knew before it, and who sorted them."""
+
+    items: Sequence[Item]
+    context: Context
+    sorter: Sorter
+
+
+class Filing:
+    """Brings batches to their end. One event loop, one batch at a time.
+
+    Args:
+        agency: Canonical id of the agency.
+        environment: Gives the exchange's name.
+        database: Ledger and outbox.
+        transport: For quarantine and dead letters.
+        sink: Started by the caller.
+        clock: Times.
+        wake_drain: Called when receipts wait in the outbox.
+        patience: Pauses.
+    """
+
+    def __init__(
+        self,
+        *,
+        agency: str,
+        environment: Callable[[], str],
+        database: Database,
+        transport: Transport,
+        sink: Sink,
+        clock: Clock,
+        wake_drain: Callable[[], None],
+        patience: Patience,
+    ) -> None:
+        self._agency = agency
+        self._environment = environment
+        self._database = database
+        self._transport = transport
+        self._sink = sink
+        self._clock = clock
+        self._wake_drain = wake_drain
+        self._patience = patience
+        self._ledger = Ledger(database)
+        self._down_since: int | None = None
+        self._seen_up = False
+        self.partitions: dict[int, PartitionState] = {}
+        self.waiting: dict[StreamKey, Waiting] = {}
+
+    async def load(self, partitions: dict[int, PartitionState]) -> None:
+        """Begin with what the ledger says."""
+        self.partitions = partitions
+        self.waiting = await self._database.read(parking.read_waiting)
+
+    async def process(
+        self,
+        items: list[Item],
+        inspected: Sequence[Inspected],
+        *,
+        moved: Callable[[], bool],
+        resumed: Collection[StreamKey] = (),
+    ) -> None:
+        """Bring a batch to its end; what is left undecided by a stop or a rebalance comes again.
+
+        Args:
+            items: Of one fetch, or parked ones.
+            inspected: What C1 and C2 said of each.
+            moved: Tells that the partitions have moved, so that the rest is read again by whoever has them.
+            resumed: Streams that wait and have their turn now.
+
+        Raises:
+            StopReceiving: The stop came while the sink was unavailable.
+        """
+        now_ms = self._clock.now_ms()
+        context = await self._ledger.load(*_needs(inspected), now_ms)
+        sorter = Sorter(
+            context=context,
+            agency=self._agency,
+            waiting=self.waiting.keys() - set(resumed),
+            starts=self._starts,
+            new_number=self._ledger.new_number,
+            now_ms=now_ms,
+        )
+        sorter.sort(items, inspected)
+        close_ranks(items)
+        bound_parking(items, self.waiting)
+        batch = _Batch(items, context, sorter)
+        while not self._patience.stop.is_set():
+            to_file = [item for item in items if item.delivery is not None and not item.resolved]
+            chunk = to_file[: self._sink.max_batch]
+            try:
+                outcomes = await self._offer([item.delivery for item in chunk if item.delivery], batch, moved)
+            except _MovedError:
+                break
+            for item, outcome in zip(chunk, outcomes, strict=True):
+                decide(item, outcome)
+            close_ranks(items)
+            bound_parking(items, self.waiting)
+            if len(chunk) == len(to_file):
+                break
+            await self._settle(batch)
+        await self._settle(batch)
+
+    def _starts(self, partition: int) -> bool:
+        known = self.partitions.get(partition)
+        return known is None or known.begun_at > 0
+
+    # --- the sink (C3) ----------------------------------------------------------------------------
+
+    async def _offer(self, deliveries: Sequence[Delivery], batch: _Batch, moved: Callable[[], bool]) -> list[Outcome]:
+        """Deliver; while the sink is unavailable, store what is decided of other streams and go on trying."""
+        if not deliveries:
+            return []
+        pause = Pause(self._patience.factor)
+        while True:
+            try:
+                outcomes = await self._call_sink(deliveries)
+            except SinkUnavailableError as error:
+                self._patience.failed(pause)
+                if pause.worth_logging:
+                    log.warning("sink_unavailable", agency=self._agency, attempts=pause.failures, error=error.text)
+                await self._write_sink_state(error, pause.failures)
+                if pause.failures == 1:
+                    await self._settle(batch)
+                await self._patience.sleep(pause)
+                if moved():
+                    raise _MovedError from None
+            else:
+                if self._down_since is not None or not self._seen_up:
+                    # Also the first time: what is written there may be of a process that is gone.
+                    await self._write_sink_state(None, 0)
+                if len(outcomes) != len(deliveries):
+                    raise RuntimeError(f"the sink gave {len(outcomes)} outcomes for {len(deliveries)} deliveries")
+                return outcomes
+
+    async def _call_sink(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """One call; a stop gives it some time, and then closes the sink, which ends it."""
+        call = asyncio.ensure_future(self._sink.deliver(deliveries))
+        try:
+            if not await self._patience.until_stop(call):
+                await asyncio.wait({call}, timeout=STOP_SECONDS)
+            if not call.done():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._sink.aclose(), CLOSE_SECONDS)
+                await asyncio.wait({call}, timeout=STOP_SECONDS)
+            if not call.done():
+                raise SinkUnavailableError("the sink does not answer", step="C3")
+            return call.result()
+        finally:
+            call.cancel()
+
+    async def _write_sink_state(self, error: SinkUnavailableError | None, attempts: int) -> None:
+        """Write into the ledger since when the sink is unavailable and why, for ``docbus status``."""
+        now_ms = self._clock.now_ms()
+        value: dict[str, object] = {"available": error is None, "at": format_time(now_ms)}
+        if error is None:
+            self._down_since = None
+            self._seen_up = True
+        else:
+            self._down_since = self._down_since or now_ms
+            value |= {"since": format_time(self._down_since), "attempts": attempts}
+            value |= {"code": error.code, "error": error.text, "hint": error.hint}
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT OR REPLACE INTO ledger_state (name, value) VALUES ('sink', ?)", (json.dumps(value),)
+            )
+
+        # Not worth holding anything for: a full disk stops the ledger soon enough.
+        with contextlib.suppress(DiskFullError):
+            await self._database.write(write)
+
+    # --- ledger and receipts (C4) -----------------------------------------------------------------
+
+    async def _settle(self, batch: _Batch) -> None:
+        """Store everything that is decided, each stream's up to its first undecided statement."""
+        ready = _ready(batch.items)
+        if not ready:
+            return
+        await self._set_aside(ready)
+        settlement = Settlement(agency=self._agency, environment=self._environment(), now_ms=self._clock.now_ms())
+        settlement.add(ready, batch.context.streams, self._patience.factor)
+        partitions = self._advance(batch.items, ready)
+        settlement.finish(closed=batch.sorter.closed, partitions=partitions.values())
+        made = await self._patience.persist("ledger", lambda: self._database.write(settlement.write), DiskFullError)
+        for item in ready:
+            item.settled = True
+        self.partitions.update(partitions)
+        self._keep(settlement, batch)
+        for code, sender, detail, *_ in [*settlement.findings, *made]:
+            log.warning("finding", code=code, sender=sender, detail=detail)
+        if settlement.touches_parked:
+            self.waiting = await self._database.read(parking.read_waiting)
+        if settlement.adds_statements:
+            self._wake_drain()
+
+    def _keep(self, settlement: Settlement, batch: _Batch) -> None:
+        """What is durable becomes what the next part of the batch, and the next batch, build on."""
+        batch.context.streams.update(settlement.entries)
+        self._ledger.keep([entry.copy() for entry in settlement.entries.values()])
+        for key, _ in batch.sorter.closed:
+            self._ledger.drop(key)
+        batch.sorter.closed = []
+
+    async def _set_aside(self, ready: Sequence[Item]) -> None:
+        """Append to quarantine and dead letters, durably, before anything says that the record is decided."""
+        now_ms = self._clock.now_ms()
+        records: list[NewRecord] = []
+        for item in ready:
+            aside, record = item.aside, item.record
+            if aside is not None:
+                topic_of = topics.dead_letter if aside.where == DEAD_LETTER else topics.quarantine
+                records.append(aside_record(record, aside, topic_of(self._agency), now_ms))
+                about = {"step": aside.step, "partition": record.partition, "offset": record.offset}
+                log.warning("set_aside", where=aside.where, reason=aside.code, **about)
+        if records:
+            await self._patience.persist("quarantine", lambda: append_aside(self._transport, records), TransportError)
+
+    def _advance(self, items: Sequence[Item], ready: Sequence[Item]) -> dict[int, PartitionState]:
+        """Return how far each partition is decided once ``ready`` is stored: up to the lowest undecided offset."""
+        now_ready = {id(item) for item in ready}
+        stopped: set[int] = set()
+        last: dict[int, Record] = {}
+        for item in items:
+            if item.parked is None and item.record.partition not in stopped:
+                if item.settled or id(item) in now_ready:
+                    last[item.record.partition] = item.record
+                else:
+                    stopped.add(item.record.partition)
+        advanced: dict[int, PartitionState] = {}
+        for partition, record in last.items():
+            known = self.partitions.get(partition)
+            begun_at = record.offset if known is None else known.begun_at
+            digest = sha256(record.value or b"").digest()
+            advanced[partition] = PartitionState(partition, begun_at, record.offset + 1, record.offset, digest)
+        return advanced
+
+
+class _MovedError(Exception):
+    """The partitions moved while the sink was unavailable."""
+
+
+def _ready(items: Sequence[Item]) -> list[Item]:
+    held: set[StreamKey] = set()
+    ready: list[Item] = []
+    for item in items:
+        if item.settled or item.key in held:
+            continue
+        if item.resolved:
+            ready.append(item)
+        elif item.key is not None:
+            held.add(item.key)
+    return ready
+
+
+def _needs(inspected: Sequence[Inspected]) -> tuple[list[tuple[StreamKey, int]], list[DocumentKey]]:
+    """Return the positions and documents that a batch asks the ledger for."""
+    places: list[tuple[StreamKey, int]] = []
+    documents: list[DocumentKey] = []
+    for found in inspected:
+        if type(found) is Passed:
+            _, head, position, body = found.verified.statement
+            places.append(((head.sender, head.epoch), position.sequence))
+            if type(body) is DocumentBody:
+                documents.append((head.sender, body.document_id, body.revision))
+    return places, documents

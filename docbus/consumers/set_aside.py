@@ -1,0 +1,148 @@
+"""Reading what was set aside: records of a quarantine or dead letter topic, see :mod:`docbus.consumers.aside`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from docbus.consumers.aside import FOREIGN_PREFIX
+from docbus.errors import TransportError
+from docbus.limits import MIB
+from docbus.transport import topics
+
+if TYPE_CHECKING:
+    from docbus.transport.port import Record, Transport
+
+PARTITION = 0
+"""These topics have one partition, see ``registry.provision``."""
+READ_RECORDS = 256
+"""Records of one read."""
+READ_BYTES = 8 * MIB
+"""Bytes of one read; at least one record comes."""
+READ_SECONDS = 5.0
+"""Seconds to wait for a record that the bounds say is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A record that was not filed. Everything but value and digest is a hint: the brokers could have changed it.
+
+    Attributes:
+        number: Its offset in the topic it lies in, by which it is named.
+        owner: The agency whose topic that is.
+        set_aside_at: When it was put there, milliseconds since 1970-01-01T00:00:00Z; None if that cannot be read.
+        step: Step of the journey that refused it.
+        reason: Stable code.
+        detail: A sentence.
+        topic: Where it came from.
+        partition: Likewise.
+        offset: Likewise.
+        stored_at: When the broker stored it there.
+        claimed_sender: The record's key as printable text.
+        value: The exact bytes.
+        headers: The headers that it came with.
+    """
+
+    number: int
+    owner: str
+    set_aside_at: int | None
+    step: str
+    reason: str
+    detail: str
+    topic: str
+    partition: int | None
+    offset: int | None
+    stored_at: int | None
+    claimed_sender: str
+    value: bytes = field(repr=False)
+    headers: tuple[tuple[str, bytes], ...]
+
+    @property
+    def origin(self) -> str:
+        """Topic, partition and offset on one line."""
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return len(self.value)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the value, in hex."""
+        return sha256(self.value).hexdigest()
+
+
+async def read_newest(transport: Transport, topic: str, count: int) -> list[SetAside]:
+    """Return the newest records, the oldest of them first.
+
+    Raises:
+        TransportError: The topic is missing or cannot be read.
+    """
+    first, end = (await transport.bounds(topic)).get(PARTITION, (0, 0))
+    offset = max(first, end - count)
+    found: list[SetAside] = []
+    while offset < end:
+        records = await transport.read(
+            topic, PARTITION, offset, max_records=READ_RECORDS, max_bytes=READ_BYTES, wait=READ_SECONDS
+        )
+        if not records:
+            raise TransportError(f"{topic} ends at offset {end}, but nothing was read from {offset} on")
+        found += [set_aside_of(record) for record in records if record.offset < end]
+        offset = records[-1].offset + 1
+    return found
+
+
+async def read_one(transport: Transport, topic: str, number: int) -> SetAside:
+    """Return the record with this offset.
+
+    Raises:
+        TransportError: There is none, or the topic is missing or cannot be read.
+    """
+    first, end = (await transport.bounds(topic)).get(PARTITION, (0, 0))
+    if not first <= number < end:
+        held = f"it holds {first} to {end - 1}" if first < end else "it is empty"
+        raise TransportError(f"{topic} has no record {number}: {held}", hint="The command `ls` lists them.")
+    records = await transport.read(topic, PARTITION, number, max_records=1, max_bytes=READ_BYTES, wait=READ_SECONDS)
+    if not records or records[0].offset != number:
+        raise TransportError(f"{topic} has no record {number} any more", hint="The command `ls` lists those it has.")
+    return set_aside_of(records[0])
+
+
+def set_aside_of(record: Record) -> SetAside:
+    """Read the headers of a record; what is missing or odd in them is left empty."""
+    ours: dict[str, str] = {}
+    foreign = []
+    for name, value in record.headers:
+        if name.startswith(FOREIGN_PREFIX):
+            foreign.append((name.removeprefix(FOREIGN_PREFIX), value))
+        else:
+            ours.setdefault(name, value.decode("ascii", "replace"))
+    return SetAside(
+        number=record.offset,
+        owner=topics.owner_of(record.topic) or "",
+        set_aside_at=_time(ours.get("docbus_set_aside_at", "")),
+        step=ours.get("docbus_step", ""),
+        reason=ours.get("docbus_reason", ""),
+        detail=ours.get("docbus_detail", ""),
+        topic=ours.get("docbus_topic", ""),
+        partition=_number(ours.get("docbus_partition", "")),
+        offset=_number(ours.get("docbus_offset", "")),
+        stored_at=_number(ours.get("docbus_stored_at", "")),
+        claimed_sender=(record.key or b"").decode(errors="replace"),
+        value=record.value or b"",
+        headers=tuple(foreign),
+    )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None  # noqa: PLR2004 - 64 bits
+
+
+def _time(text: str) -> int | None:
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError:
+        return None

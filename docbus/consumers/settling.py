@@ -1,0 +1,366 @@
+"""Storing outcomes, receipts and positions in one transaction (steps C4 and C5, design D5)."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from docbus.consumers import parking
+from docbus.consumers.aside import escaped
+from docbus.consumers.parking import BEHIND
+from docbus.consumers.ranges import NONCE_BYTES, encode_range, ranges_of
+from docbus.consumers.streams import Place
+from docbus.documents.statuses import StatusCode
+from docbus.envelope.package import encrypt_note
+from docbus.envelope.statement import (
+    RECEIPT_TYPE,
+    STATUS_TYPE,
+    ReceiptBody,
+    Reference,
+    StatusBody,
+    encode_status_body,
+)
+from docbus.limits import MAX_TEXT_BYTES
+from docbus.producers.outbox import WaitingStatement, add_statements
+from docbus.producers.receipts import match
+from docbus.producers.statuses import is_foreign, record_status
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from docbus.consumers.inspection import StreamKey
+    from docbus.consumers.ledger import StreamEntry
+    from docbus.consumers.ranges import Decided
+    from docbus.consumers.sorting import Item
+    from docbus.envelope.statement import Body
+
+MAX_FINDINGS = 10_000
+"""Findings kept, the newest; every one is logged too."""
+RECEIPTS_LANE = "receipts"
+STATUS_FOREIGN = "status_foreign"
+"""A status of a document that was never sent to its issuer: kept in the stream, receipted, and not believed."""
+
+
+class PartitionState:
+    """How far a partition is decided, see the table ``inbox_partition``."""
+
+    __slots__ = ("anchor_digest", "anchor_offset", "begun_at", "next_offset", "partition")
+
+    def __init__(
+        self, partition: int, begun_at: int, next_offset: int, anchor_offset: int | None, anchor_digest: bytes | None
+    ) -> None:
+        self.partition = partition
+        self.begun_at = begun_at
+        self.next_offset = next_offset
+        self.anchor_offset = anchor_offset
+        self.anchor_digest = anchor_digest
+
+
+class Settlement:
+    """Everything that one transaction stores; built before it, so that the transaction only writes.
+
+    Args:
+        agency: Canonical id of the recipient.
+        environment: The exchange's name.
+        now_ms: Time of the outcomes.
+    """
+
+    def __init__(self, *, agency: str, environment: str, now_ms: int) -> None:
+        self._agency = agency
+        self._environment = environment
+        self._now_ms = now_ms
+        self._taken: list[tuple[Any, ...]] = []
+        self._documents: list[tuple[Any, ...]] = []
+        self._parked: list[Mapping[str, object]] = []
+        self._again: list[Mapping[str, object]] = []
+        self._unparked: list[tuple[int]] = []
+        self._findings: list[tuple[str, str, str, int, int]] = []
+        self._asides: dict[tuple[str, str], int] = {}
+        self._receipts: list[tuple[ReceiptBody, str]] = []
+        self._statuses: list[Item] = []
+        self._rejections: list[Item] = []
+        self._covered: dict[StreamKey, dict[int, Decided]] = {}
+        self._waiting: list[WaitingStatement] = []
+        self._holes: dict[StreamKey, None] = {}
+        self._closed: Sequence[tuple[StreamKey, int]] = ()
+        self._partitions: Iterable[PartitionState] = ()
+        self.entries: dict[StreamKey, StreamEntry] = {}
+
+    @property
+    def adds_statements(self) -> bool:
+        """Whether something new waits in the outbox."""
+        return bool(self._waiting)
+
+    @property
+    def touches_parked(self) -> bool:
+        """Whether streams that wait have changed."""
+        return bool(self._parked or self._again or self._unparked)
+
+    @property
+    def findings(self) -> list[tuple[str, str, str, int, int]]:
+        """(Code, sender, detail, partition, offset) of each finding."""
+        return self._findings
+
+    def add(self, items: Iterable[Item], streams: Mapping[StreamKey, StreamEntry], jitter: Callable[[], float]) -> None:
+        """Add resolved items, in their order.
+
+        Args:
+            items: Each stream's up to its first unresolved one.
+            streams: The streams as they are stored now.
+            jitter: Factor of pauses.
+        """
+        for item in items:
+            if item.findings:
+                sender = item.key[0] if item.key else item.findings[0][1].partition(": ")[0]
+                record = item.record
+                self._findings += [
+                    (code, sender, _shown(detail), record.partition, record.offset) for code, detail in item.findings
+                ]
+            if item.aside is not None:
+                counted = item.aside.where, item.aside.code
+                self._asides[counted] = self._asides.get(counted, 0) + 1
+            if item.reason is not None:
+                self._park(item, jitter)
+                continue
+            if item.parked is not None:
+                self._unparked.append((item.parked,))
+            if item.place is not None:
+                self._take(item, streams)
+        self._make_receipts()
+
+    def finish(self, *, closed: Sequence[tuple[StreamKey, int]], partitions: Iterable[PartitionState]) -> None:
+        """Add epochs to be closed, and positions of partitions."""
+        self._closed, self._partitions = closed, partitions
+
+    def _park(self, item: Item, jitter: Callable[[], float]) -> None:
+        key, reason = item.key, item.reason
+        if key is None or reason is None:
+            return
+        now_ms = self._now_ms
+        due_at = None if reason.cause == BEHIND else parking.next_attempt(item.attempts, now_ms, jitter())
+        if item.parked is None:
+            self._parked.append(
+                parking.park_row(key, item.record, reason, due_at=due_at, outcome=item.outcome, now_ms=now_ms)
+            )
+        elif reason.cause != BEHIND or item.outcome is not None:
+            self._again.append(
+                parking.again_row(item.parked, reason, due_at=due_at, outcome=item.outcome, now_ms=now_ms)
+            )
+
+    def _take(self, item: Item, streams: Mapping[StreamKey, StreamEntry]) -> None:
+        passed, key = item.passed, item.key
+        if passed is None or key is None:
+            return
+        verified = passed.verified
+        statement, digest = verified.statement, verified.digest
+        sequence = statement.position.sequence
+        if statement.payload_type != RECEIPT_TYPE:
+            covered = self._covered.get(key)
+            if covered is None:
+                covered = self._covered[key] = {}
+            covered[sequence] = digest, item.refusal
+        if item.place is Place.DUPLICATE:
+            return
+        entry = self._entry(key, streams)
+        if item.place is not Place.NEW:
+            self._holes[key] = None
+        place = entry.stream.feed(sequence, statement.position.previous, digest)
+        if place is not item.place:
+            raise RuntimeError(f"statement {sequence} of {key[0]} was {item.place}, and is {place} when it is stored")
+        previous = entry.stream.previous_of(sequence)
+        self._taken.append((entry.number, sequence, item.refusal, self._now_ms, digest, previous))
+        self._take_body(item, statement.body, entry.number, sequence)
+
+    def _take_body(self, item: Item, body: Body, number: int, sequence: int) -> None:
+        if item.document is not None:
+            self._documents.append((*item.document, item.body_digest, number, sequence, item.reference))
+            if item.text:
+                self._rejections.append(item)
+        elif type(body) is ReceiptBody:
+            self._receipts.append((body, item.key[0] if item.key else ""))
+        elif type(body) is StatusBody and item.refusal is None:
+            self._statuses.append(item)
+
+    def _entry(self, key: StreamKey, streams: Mapping[StreamKey, StreamEntry]) -> StreamEntry:
+        entry = self.entries.get(key)
+        if entry is None:
+            entry = self.entries[key] = streams[key].copy()
+            entry.used_at = self._now_ms
+        return entry
+
+    def _make_receipts(self) -> None:
+        for (sender, epoch), decided in self._covered.items():
+            self._waiting += [
+                WaitingStatement(RECEIPT_TYPE, sender, RECEIPTS_LANE, encode_range(epoch, covered))
+                for covered in ranges_of(decided)
+            ]
+        self._covered.clear()
+
+    def write(self, connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+        """Store it; may be run again after it was undone.
+
+        Returns:
+            (Code, sender, detail) of findings that only the transaction could make.
+        """
+        now_ms = self._now_ms
+        connection.executemany(
+            "UPDATE incoming_stream SET closed_at = ? WHERE stream = ?",
+            [(now_ms, number) for _, number in self._closed],
+        )
+        connection.executemany(_STREAM, [_stream_row(entry, now_ms) for entry in self.entries.values()])
+        connection.executemany(_TAKEN, self._taken)
+        connection.executemany(_DOCUMENT, self._documents)
+        self._write_holes(connection)
+        connection.executemany(parking.INSERT, self._parked)
+        connection.executemany(parking.UPDATE, self._again)
+        connection.executemany("DELETE FROM parked WHERE parked = ?", self._unparked)
+        made = self._write_answers(connection)
+        rejections, bodies = self._rejection_statements()
+        add_statements(connection, [*self._waiting, *rejections], at_ms=now_ms)
+        for item, body in bodies:
+            self._record_rejection(connection, item, body)
+        self._write_findings(connection, made)
+        connection.executemany(_ASIDE, [(*counted, count, now_ms) for counted, count in self._asides.items()])
+        connection.executemany(
+            _PARTITION,
+            [(p.partition, p.begun_at, p.next_offset, p.anchor_offset, p.anchor_digest) for p in self._partitions],
+        )
+        return made
+
+    def _write_holes(self, connection: sqlite3.Connection) -> None:
+        changed = [self.entries[key] for key in self._holes]
+        connection.executemany("DELETE FROM incoming_hole WHERE stream = ?", [(entry.number,) for entry in changed])
+        connection.executemany(
+            "INSERT INTO incoming_hole (stream, first, last, missed) VALUES (?, ?, ?, ?)",
+            [(entry.number, *hole) for entry in changed for hole in entry.stream.holes],
+        )
+
+    def _write_answers(self, connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+        """Receipts and statuses that came, about what this agency sent."""
+        made = []
+        for receipt, issuer in self._receipts:
+            for finding in match(connection, receipt=receipt, issuer=issuer, at_ms=self._now_ms):
+                code, _, detail = finding.partition(": ")
+                made.append((code, issuer, _shown(detail)))
+        for item in self._statuses:
+            if item.passed is None:
+                continue
+            statement = item.passed.verified.statement
+            body, head = statement.body, statement.head
+            if isinstance(body, StatusBody):
+                package = item.passed.package
+                if body.code != StatusCode.TAKE_BACK and is_foreign(connection, body.document, head.sender):
+                    made.append((STATUS_FOREIGN, head.sender, f"status {body.code} about a document it was not sent"))
+                    continue
+                record_status(
+                    connection,
+                    reference=body.document,
+                    recipient=head.recipient if body.code == StatusCode.TAKE_BACK else head.sender,
+                    issuer=head.sender,
+                    code=body.code,
+                    at=body.at,
+                    recorded_at=self._now_ms,
+                    statement=item.passed.verified.digest,
+                    note=None if package is None else package.manifest.summary,
+                )
+        return made
+
+    def _rejection_statements(self) -> tuple[list[WaitingStatement], list[tuple[Item, bytes]]]:
+        """A rejection with a text is also told as status 02, whose note only the sender can read."""
+        statements, bodies = [], []
+        for item in self._rejections:
+            if item.document is None:
+                continue
+            reference = Reference(*item.document)
+            text = item.text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
+            sealed, ciphertext, content_key = encrypt_note(
+                text, reference, environment=self._environment, sender=self._agency, code=StatusCode.REFUSED
+            )
+            body = encode_status_body(
+                StatusBody(reference, StatusCode.REFUSED, self._now_ms, sealed, os.urandom(NONCE_BYTES))
+            )
+            statements.append(
+                WaitingStatement(STATUS_TYPE, reference.sender, "documents", body, ciphertext, content_key)
+            )
+            bodies.append((item, body))
+        return statements, bodies
+
+    def _record_rejection(self, connection: sqlite3.Connection, item: Item, body: bytes) -> None:
+        if item.document is None:
+            return
+        record_status(
+            connection,
+            reference=Reference(*item.document),
+            recipient=self._agency,
+            issuer=self._agency,
+            code=StatusCode.REFUSED,
+            at=self._now_ms,
+            recorded_at=self._now_ms,
+            statement=sha256(body + self._agency.encode()).digest(),
+            note=item.text,
+        )
+
+    def _write_findings(self, connection: sqlite3.Connection, made: Sequence[tuple[str, str, str]]) -> None:
+        rows: list[tuple[Any, ...]] = [(self._now_ms, *finding) for finding in self._findings]
+        rows += [(self._now_ms, *finding, None, None) for finding in made]
+        if not rows:
+            return
+        connection.executemany(
+            "INSERT INTO finding (at, code, sender, detail, partition, at_offset) VALUES (?, ?, ?, ?, ?, ?)", rows
+        )
+        connection.execute(
+            "DELETE FROM finding WHERE finding <= (SELECT max(finding) FROM finding) - ?", (MAX_FINDINGS,)
+        )
+
+
+def read_partitions(connection: sqlite3.Connection) -> dict[int, PartitionState]:
+    """Return how far each partition is decided."""
+    return {
+        row[0]: PartitionState(*row)
+        for row in connection.execute(
+            "SELECT partition, begun_at, next_offset, anchor_offset, anchor_digest FROM inbox_partition"
+        )
+    }
+
+
+def _shown(detail: str) -> str:
+    """A finding names what its sender chose, such as a document id, and ends up in logs and on terminals."""
+    return escaped(detail).decode("ascii")
+
+
+def _stream_row(entry: StreamEntry, now_ms: int) -> tuple[Any, ...]:
+    stream = entry.stream
+    return (
+        entry.number,
+        entry.sender,
+        entry.epoch,
+        entry.lane,
+        stream.sequence,
+        stream.digest,
+        stream.starts,
+        now_ms,
+        entry.used_at,
+    )
+
+
+_STREAM = """
+INSERT INTO incoming_stream (stream, sender, epoch, lane, sequence, digest, starts, opened_at, used_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence, digest = excluded.digest, starts = excluded.starts,
+    used_at = excluded.used_at, closed_at = NULL
+"""
+_TAKEN = "INSERT INTO incoming (stream, sequence, reason, decided_at, digest, previous) VALUES (?, ?, ?, ?, ?, ?)"
+_DOCUMENT = """
+INSERT INTO incoming_document (sender, document_id, revision, body_digest, stream, sequence, reference)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_ASIDE = """
+INSERT INTO set_aside (topic, reason, count, at) VALUES (?, ?, ?, ?)
+ON CONFLICT (topic, reason) DO UPDATE SET count = count + excluded.count, at = excluded.at
+"""
+_PARTITION = """
+INSERT OR REPLACE INTO inbox_partition (partition, begun_at, next_offset, anchor_offset, anchor_digest)
+VALUES (?, ?, ?, ?, ?)
+"""

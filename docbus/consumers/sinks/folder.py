@@ -1,0 +1,252 @@
+"""A folder as DMS: one directory per document, which appears complete or not at all (design D11).
+
+::
+
+    vn%3AH26~0193…~1/
+    ├── files/            under safe names; metadata.json has the original ones
+    ├── metadata.json
+    └── envelope.bin      the exact signed bytes, so that an auditor can check what was filed
+
+A batch is written below a work directory of the same file system, synced as a whole, renamed document by document, and
+the folder synced once. Work directories are locked by the process that made them, so that what a crash has left can be
+told from what another process is writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docbus.consumers.sinks.metadata import encode_metadata, same_document, stored_names
+from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created
+from docbus.errors import ConfigurationError, DiskFullError, SinkUnavailableError
+from docbus.limits import MAX_ENVELOPE_BYTES, MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docbus.consumers.sinks.port import Delivery, Outcome
+
+WORK_PREFIX = ".docbus-work-"
+LOCK_NAME = "lock"
+MAX_BATCH = 256
+"""Documents written before they are synced and renamed: some 1,000 open inodes, and a sync shared by all."""
+MAX_METADATA_BYTES = 64 * MIB
+"""Bytes of a metadata.json that is read back; 4,096 recipients, 1,024 files and all texts at their longest."""
+CLOSE_SECONDS = 10.0
+"""Seconds that closing waits for a batch under way."""
+_DIRECTORY_MODE = 0o750
+_FILE_MODE = 0o640
+"""Decrypted documents: for their owner and his group, as far as the umask allows."""
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
+
+
+class FolderSink:
+    """Files into one folder. Two objects, in one process or two, may share a folder and nothing else.
+
+    Args:
+        folder: Must exist and be writable.
+    """
+
+    max_batch = MAX_BATCH
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._work: Path | None = None
+        self._lock = -1
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="docbus-folder")
+
+    async def start(self) -> None:
+        """See the port."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
+
+    async def deliver(self, batch: Sequence[Delivery]) -> list[Outcome]:
+        """See the port."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._deliver, batch)
+
+    async def aclose(self) -> None:
+        """See the port."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self._thread.shutdown, wait=True), CLOSE_SECONDS)
+        if self._work is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
+            os.close(self._lock)
+            self._work = None
+
+    def _start(self) -> None:
+        try:
+            found = self._folder.stat()
+            if not stat.S_ISDIR(found.st_mode):
+                raise ConfigurationError(f"{self._folder}, where documents are filed, is not a folder", step="C3")
+            if self._work is None:
+                self._clean()
+                self._begin()
+        except OSError as error:
+            raise ConfigurationError(
+                f"documents cannot be filed in {self._folder}: {error.strerror}",
+                hint="Make the folder, and give this user the right to write in it.",
+                step="C3",
+            ) from error
+
+    def _begin(self) -> Path:
+        work = Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=self._folder))
+        self._lock = os.open(work / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._work = work
+        return work
+
+    def _clean(self) -> None:
+        """Remove work directories whose process is gone; one that is being made just now keeps its own."""
+        for left in self._folder.glob(f"{WORK_PREFIX}*"):
+            try:
+                descriptor = os.open(left / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except OSError:
+                # No lock yet: either it is being made now, or its process died within that moment; it is empty then.
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            else:
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+    def _deliver(self, batch: Sequence[Delivery]) -> list[Outcome]:
+        try:
+            return self._file(batch)
+        except OSError as error:
+            self._empty_work()
+            raise self._unavailable(error) from error
+
+    def _file(self, batch: Sequence[Delivery]) -> list[Outcome]:
+        work = self._work or self._begin()
+        finals = [self._folder / delivery.name for delivery in batch]
+        outcomes: list[Outcome | None] = [None] * len(batch)
+        written: list[Path] = []
+        for number, (delivery, final) in enumerate(zip(batch, finals, strict=True)):
+            if os.path.lexists(final):
+                outcomes[number] = self._read_back(delivery, final)
+            else:
+                written += _write(delivery, work / str(number))
+        for path in written:
+            _sync(path)
+        moved = False
+        for number, (delivery, final) in enumerate(zip(batch, finals, strict=True)):
+            if outcomes[number] is not None:
+                continue
+            made = work / str(number)
+            try:
+                made.rename(final)
+                outcomes[number] = Created(final.name)
+                moved = True
+            except OSError as error:
+                # Somebody was faster, or the batch holds the same document twice.
+                if error.errno not in _TAKEN:
+                    raise
+                shutil.rmtree(made)
+                outcomes[number] = self._read_back(delivery, final)
+        if moved:
+            _sync(self._folder)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _read_back(self, delivery: Delivery, final: Path) -> Outcome:
+        """Compare what lies under the name, byte for byte, with what should."""
+        stored = stored_names([file.name for file in delivery.files])
+        found = _read(final / "metadata.json", MAX_METADATA_BYTES)
+        if found is None:
+            return Conflict(final.name, "there is something under this name that docbus has not filed")
+        if not same_document(found, delivery, stored):
+            return Conflict(final.name, "metadata.json is of another document")
+        if _read(final / "envelope.bin", MAX_ENVELOPE_BYTES) is None:
+            return Conflict(final.name, "envelope.bin is missing")
+        for file, name in zip(delivery.files, stored, strict=True):
+            content = _read(final / "files" / name, len(file.content))
+            if content is None or sha256(content).digest() != file.digest:
+                return Conflict(final.name, f"files/{name} is missing or has another content")
+        # A crash may have left it renamed, and the rename not synced.
+        _sync(self._folder)
+        return AlreadyThere(final.name)
+
+    def _empty_work(self) -> None:
+        """Nothing half filed stays; the lock file does."""
+        if self._work is None:
+            return
+        try:
+            for left in self._work.iterdir():
+                if left.name != LOCK_NAME:
+                    shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            # The folder itself is gone, which the caller reports.
+            return
+
+    def _unavailable(self, error: OSError) -> SinkUnavailableError:
+        if error.errno in _NO_SPACE:
+            full = SinkUnavailableError(
+                f"no space left in {self._folder}, where documents are filed",
+                hint="Free space on that disk; filing goes on by itself, and nothing is lost meanwhile.",
+                step="C3",
+            )
+            full.code = DiskFullError.code
+            return full
+        if self._work is not None and not self._work.is_dir():
+            # It has gone with the folder; the next attempt begins with a new one.
+            os.close(self._lock)
+            self._work = None
+        return SinkUnavailableError(
+            f"documents cannot be filed in {self._folder}: {error.strerror}",
+            hint="Look whether the folder is mounted, exists and can be written; filing goes on by itself.",
+            step="C3",
+        )
+
+
+def _write(delivery: Delivery, made: Path) -> list[Path]:
+    """Write one document; return everything that must be synced, files before the directories that name them."""
+    files = delivery.files
+    stored = stored_names([file.name for file in files])
+    content = [(made / "files" / name, file.content) for file, name in zip(files, stored, strict=True)]
+    content.append((made / "metadata.json", encode_metadata(delivery, stored)))
+    content.append((made / "envelope.bin", delivery.value))
+    made.mkdir(_DIRECTORY_MODE)
+    (made / "files").mkdir(_DIRECTORY_MODE)
+    for path, written in content:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, _FILE_MODE)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            view = memoryview(written)
+            while view:
+                view = view[file.write(view) :]
+    return [*(path for path, _ in content), made / "files", made]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, size: int) -> bytes | None:
+    """Return a regular file's content if it has at most ``size`` bytes, None if there is no such file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+            return None
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > size:
+            return None
+        return file.read(size + 1)

@@ -1,0 +1,183 @@
+"""What docbus asks of a DMS, and how it may answer (step C3, design D11).
+
+A sink files idempotently by name: ``Delivery.name`` is made from sender, document id and revision, so the same document
+has the same name however often it comes. After any unclear answer of the DMS the sink reads back and compares.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from docbus.consumers.sinks.naming import delivery_name
+from docbus.envelope.package import Inside
+from docbus.limits import MAX_REASON_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docbus.envelope.package import Manifest, Package
+    from docbus.envelope.statement import DocumentBody, Head, Position, Reference
+
+_CODE = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_REASON_BYTES - 1}}}")
+
+
+class DeliveredFile(NamedTuple):
+    """One file of a document; the digest is SHA-256 of the content, checked in C2."""
+
+    name: str
+    media_type: str
+    content: bytes
+    digest: bytes
+
+
+class Delivery(NamedTuple):
+    """One verified and opened document on its way into the DMS.
+
+    ``value`` is the exact envelope, to be kept beside the document: with it anyone can check later what was filed.
+    ``stored_at`` is the time in milliseconds at which the broker stored it.
+    """
+
+    head: Head
+    position: Position
+    body: DocumentBody
+    digest: bytes
+    value: bytes
+    package: Package
+    stored_at: int
+
+    @property
+    def name(self) -> str:
+        """Stable and safe as a file's name, at most ``naming.MAX_NAME`` characters of ASCII."""
+        return delivery_name(self.head.sender, self.body.document_id, self.body.revision)
+
+    @property
+    def sender(self) -> str:
+        """Canonical id of the proven sender."""
+        return self.head.sender
+
+    @property
+    def recipient(self) -> str:
+        """Canonical id of this agency."""
+        return self.head.recipient
+
+    @property
+    def document_id(self) -> str:
+        """The sender's id of the document."""
+        return self.body.document_id
+
+    @property
+    def revision(self) -> int:
+        """From 1."""
+        return self.body.revision
+
+    @property
+    def kind(self) -> str:
+        """``document``, ``recall``, ``update`` or ``replacement``."""
+        return self.body.kind
+
+    @property
+    def urgency(self) -> int:
+        """0 normal to 4, as in the statement's schema."""
+        return self.body.urgency
+
+    @property
+    def in_reply_to(self) -> Reference | None:
+        """The document this one answers."""
+        return self.body.in_reply_to
+
+    @property
+    def concerns(self) -> tuple[Reference, ...]:
+        """What a recall, update or replacement is about."""
+        return self.body.concerns
+
+    @property
+    def manifest(self) -> Manifest:
+        """Title, number, all recipients and so on."""
+        return self.package.manifest
+
+    @property
+    def files(self) -> tuple[DeliveredFile, ...]:
+        """The files, in the sender's order."""
+        contents = self.package.contents
+        return tuple(
+            DeliveredFile(file.name, file.media_type, contents[file.place.content], file.digest)
+            for file in self.package.manifest.files
+            if isinstance(file.place, Inside)
+        )
+
+
+class Created(NamedTuple):
+    """The DMS has it now; ``reference`` is its name there."""
+
+    reference: str
+
+
+class AlreadyThere(NamedTuple):
+    """The DMS had it, with the same content."""
+
+    reference: str
+
+
+class Conflict(NamedTuple):
+    """The DMS has another content under this name; ``found`` says what, for the quarantine."""
+
+    reference: str
+    found: str
+
+
+class Retry(NamedTuple):
+    """Not now, for a reason that lies in this document; its stream waits, others go on."""
+
+    reason: str
+
+
+class Reject(NamedTuple):
+    """Never. The sender learns the code in the receipt, and the text, if there is one, encrypted in a status 02."""
+
+    code: str
+    text: str = ""
+
+    def usable_code(self) -> str:
+        """Return the code, or ``rejected`` where it is not lower case, digits and underscores of at most 64 bytes."""
+        return self.code if _CODE.fullmatch(self.code) else "rejected"
+
+
+Outcome = Created | AlreadyThere | Conflict | Retry | Reject
+
+
+class Sink(Protocol):
+    """A DMS. One call at a time."""
+
+    @property
+    def max_batch(self) -> int:
+        """Deliveries given at once; outcomes become durable, and receipts go out, after each such batch."""
+        ...
+
+    async def start(self) -> None:
+        """Make ready; clean up what a crash has left.
+
+        Raises:
+            ConfigurationError: It can never work like this; names the setting or folder.
+            SinkUnavailableError: It cannot be reached now.
+        """
+        ...
+
+    async def deliver(self, batch: Sequence[Delivery]) -> list[Outcome]:
+        """File a batch, in order.
+
+        After :class:`Retry` for one document, later ones of the same stream (sender and epoch) in this batch should get
+        :class:`Retry` too; whoever files them nevertheless has filed them before the earlier one.
+
+        Returns:
+            One outcome per delivery, in the order given.
+
+        Raises:
+            SinkUnavailableError: The DMS cannot be reached or cannot take anything; of the batch nothing is known. It
+                is offered again, for ever.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything within a few seconds. A second call does nothing."""
+        ...
