@@ -1,0 +1,158 @@
+"""The report as plain tables, which a command line shows as it likes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from docbus.audit import ranges
+from docbus.audit.findings import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docbus.audit.findings import Finding
+    from docbus.audit.report import ReplayReport, StreamSummary
+
+MAX_ROWS = 50
+"""Rows of one table; the JSON report has the rest."""
+SHOWN_RANGES = 5
+"""Ranges of holes that a row shows."""
+_TITLES = {kind.code: kind.title for kind in KINDS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table: rows of text under column names, and how many further rows were left out."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left_out: int = 0
+
+
+def tables(report: ReplayReport) -> tuple[Table, ...]:
+    """Return the totals, senders, streams with something wrong, records that failed, findings; empty ones left out."""
+    made = (
+        _totals(report),
+        _senders(report),
+        _streams(report),
+        _table(
+            "Records that failed or could not be decided",
+            ("place", "outcome", "code", "what"),
+            [(f"{r.topic}/{r.partition}@{r.offset}", r.outcome, r.code, r.text) for r in report.audit.rejected],
+        ),
+        _table(
+            "Could not be read",
+            ("topic", "from offset", "code", "what"),
+            [(u.topic, "" if u.offset is None else str(u.offset), u.code, u.text) for u in report.unreadable],
+        ),
+        _table(
+            "Findings",
+            ("kind", "against", "what", "records"),
+            [_finding(found) for found in report.audit.findings],
+        ),
+    )
+    return tuple(table for table in made if table.rows)
+
+
+def verdict_line(report: ReplayReport) -> str:
+    """Return one sentence with the verdict and why."""
+    audit = report.audit
+    reasons = [f"{number:,} failed ({code})" for code, number in audit.failed.items()]
+    reasons += [f"{number:,} times {_TITLES[code]}" for code, number in audit.finding_counts.items() if _counts(code)]
+    missing = sum(stream.missing for stream in audit.streams)
+    if missing:
+        reasons.append(f"{missing:,} statements missing")
+    if audit.indeterminate:
+        reasons.append(f"{sum(audit.indeterminate.values()):,} records indeterminate")
+    if report.unreadable:
+        reasons.append(f"{len(report.unreadable):,} topics not read to the end")
+    head = f"{report.verdict}: {audit.records:,} records, {audit.valid:,} valid"
+    return f"{head}; {'; '.join(reasons)}" if reasons else head
+
+
+def _counts(code: str) -> bool:
+    return any(kind.code == code and kind.weight != "notice" for kind in KINDS)
+
+
+def _totals(report: ReplayReport) -> Table:
+    audit = report.audit
+    streams = audit.streams
+    rows = [
+        ("records", f"{audit.records:,}"),
+        ("bytes", f"{audit.bytes:,}"),
+        ("valid", f"{audit.valid:,}"),
+        *((f"failed: {code}", f"{number:,}") for code, number in audit.failed.items()),
+        *((f"indeterminate: {code}", f"{number:,}") for code, number in audit.indeterminate.items()),
+        ("documents", f"{audit.documents:,}"),
+        ("streams", f"{len(streams):,}"),
+        ("statements missing", f"{sum(stream.missing for stream in streams):,}"),
+        ("duplicates", f"{sum(stream.duplicates for stream in streams):,}"),
+        ("forks", f"{sum(stream.forks for stream in streams):,}"),
+        ("arrived late", f"{sum(stream.late for stream in streams):,}"),
+        ("filed, by receipt", f"{sum(stream.filed for stream in streams):,}"),
+        *((f"refused: {reason}", f"{number:,}") for reason, number in audit.refusals.items()),
+        ("receipts outstanding", f"{sum(stream.outstanding for stream in streams):,}"),
+        *((f"status {code}", f"{number:,}") for code, number in audit.statuses.items()),
+        ("directory entry", f"{report.directory_position} ({report.directory_head[:16]}…)"),
+        ("seconds", f"{report.seconds:.1f}"),
+    ]
+    return _table("Totals", ("what", "number"), rows)
+
+
+def _senders(report: ReplayReport) -> Table:
+    columns = ("sender", "statements", "documents", "receipts", "missing", "duplicates", "forks", "filed", "refused")
+    rows = []
+    for found in report.audit.senders:
+        numbers = (
+            found.statements,
+            found.documents,
+            found.receipts,
+            found.missing,
+            found.duplicates,
+            found.forks,
+            found.filed,
+            found.refused,
+            found.outstanding,
+        )
+        rows.append((found.sender, *(f"{number:,}" for number in numbers)))
+    return _table("Senders", (*columns, "outstanding"), rows)
+
+
+def _streams(report: ReplayReport) -> Table:
+    wrong = [s for s in report.audit.streams if s.missing or s.forks or s.chain_breaks or s.overdue or s.undecided]
+    return _table(
+        "Streams with something wrong",
+        ("stream", "lane", "positions", "what"),
+        [(_name(s), s.lane, f"{s.first} to {s.last}", _wrong(s)) for s in wrong],
+    )
+
+
+def _name(stream: StreamSummary) -> str:
+    return f"{stream.sender} → {stream.recipient} ({stream.epoch[:8]})"
+
+
+def _wrong(stream: StreamSummary) -> str:
+    parts = []
+    if stream.missing:
+        more = " …" if len(stream.holes) > SHOWN_RANGES else ""
+        parts.append(f"{stream.missing:,} missing: {ranges.text(stream.holes[:SHOWN_RANGES])}{more}")
+    for number, what in (
+        (stream.forks, "forked"),
+        (stream.chain_breaks, "not following the one before"),
+        (stream.undecided, "undecided"),
+        (stream.overdue, "without a receipt for long"),
+    ):
+        if number:
+            parts.append(f"{number:,} {what}")
+    return "; ".join(parts)
+
+
+def _finding(found: Finding) -> tuple[str, ...]:
+    places = ", ".join(f"{w.topic}/{w.partition}@{w.offset}" for w in found.witnesses)
+    return found.code, found.against or "", found.text, places
+
+
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    return Table(title=title, columns=columns, rows=tuple(rows[:MAX_ROWS]), left_out=max(len(rows) - MAX_ROWS, 0))

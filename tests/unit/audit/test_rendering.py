@@ -1,0 +1,123 @@
+"""The report for people, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from docbus.audit.rendering import MAX_ROWS, tables, verdict_line
+from docbus.audit.report import AuditReport, ReplayReport, Unreadable, verdict_of
+from tests.support.audit_readings import A, B, Log, digest_of, document
+from tests.support.directory import NOW_MS
+
+
+def replayed(audit: AuditReport, **changed: Any) -> ReplayReport:
+    """Return a replay's report around what the records say."""
+    weights = frozenset(found.weight for found in audit.findings)
+    unreadable = changed.get("unreadable", ())
+    values = {
+        "verdict": verdict_of(audit, weights, unreadable=bool(unreadable)),
+        "environment": "test",
+        "genesis": "00" * 32,
+        "directory_position": 3,
+        "directory_head": "ab" * 32,
+        "as_of": NOW_MS,
+        "seconds": 1.25,
+        "unreadable": unreadable,
+        "audit": audit,
+    }
+    return ReplayReport(**values)
+
+
+def wrong() -> Log:
+    """Return a log with a failure, a hole and a wrong receipt."""
+    log = Log()
+    log.receipt(B, [log.post(A, B, document("a"))], root=digest_of("else"))
+    log.post(A, B, document("lost"), lost=True)
+    log.post(A, B, document("c"))
+    log.broken(B)
+    return log
+
+
+def test_a_clean_report_has_totals_and_senders_only() -> None:
+    """Empty tables are left out."""
+    log = Log()
+    log.receipt(B, [log.post(A, B, document("a"))])
+    report = replayed(log.report())
+
+    assert [table.title for table in tables(report)] == ["Totals", "Senders"]
+    assert verdict_line(report) == "valid: 2 records, 2 valid"
+
+
+def test_everything_wrong_is_shown() -> None:
+    """Failures, holes, findings and unreadable topics each have their table, and the verdict says why."""
+    unreadable = (Unreadable(agency=A, topic="t", partition=0, offset=5, code="topic_missing", text="gone"),)
+    report = replayed(wrong().report(), unreadable=unreadable)
+
+    shown = {table.title: table.rows for table in tables(report)}
+
+    assert shown["Streams with something wrong"] == (
+        ("vn:H01 → vn:H02 (65656565)", "documents", "1 to 3", "1 missing: 2"),
+    )
+    assert shown["Could not be read"] == (("t", "5", "topic_missing", "gone"),)
+    assert shown["Findings"][0][:2] == ("wrong_root", B)
+    assert shown["Records that failed or could not be decided"][0][:3] == (
+        "docbus.inbox.vn.H02/0@2",
+        "failed",
+        "signature_invalid",
+    )
+    assert verdict_line(report) == (
+        "invalid: 4 records, 3 valid; 1 failed (signature_invalid); "
+        "1 times a receipt for other statements than were sent; 1 statements missing; 1 topics not read to the end"
+    )
+
+
+def test_every_row_has_all_columns() -> None:
+    """Tables are rectangles."""
+    for table in tables(replayed(wrong().report())):
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_long_tables_say_what_they_leave_out() -> None:
+    """The rest is in the JSON report."""
+    log = Log()
+    for _ in range(MAX_ROWS + 7):
+        log.broken(B)
+
+    (table,) = [t for t in tables(replayed(log.report())) if t.title.startswith("Records that failed")]
+
+    assert (len(table.rows), table.left_out) == (MAX_ROWS, 7)
+
+
+def test_the_report_is_json() -> None:
+    """Verdict and numbers stand at the top level, and everything in it is a JSON type."""
+    report = replayed(wrong().report()).to_json()
+
+    again = json.loads(json.dumps(report))
+
+    assert (again["verdict"], again["records"], again["failed"]) == ("invalid", 4, {"signature_invalid": 1})
+    assert again["streams"][0]["holes"] == [[2, 2]]
+    assert again["findings"][0]["witnesses"][0]["topic"] == "docbus.inbox.vn.H01"
+
+
+@pytest.mark.parametrize(
+    ("weights", "unreadable", "expected", "code"),
+    [
+        (frozenset(), False, "valid", 0),
+        (frozenset({"notice"}), False, "valid", 0),
+        (frozenset({"incomplete"}), False, "incomplete", 3),
+        (frozenset(), True, "incomplete", 3),
+        (frozenset({"misbehaviour", "incomplete"}), True, "invalid", 1),
+    ],
+)
+def test_the_gravest_decides(weights: frozenset[str], unreadable: bool, expected: str, code: int) -> None:
+    """Misbehaviour outweighs what is missing, which outweighs notices."""
+    audit = Log().report()
+
+    verdict = verdict_of(audit, weights, unreadable=unreadable)
+
+    assert verdict == expected
+    assert replayed(audit).exit_code == 0
+    assert {"valid": 0, "invalid": 1, "incomplete": 3}[verdict] == code
