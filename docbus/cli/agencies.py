@@ -1,0 +1,164 @@
+"""`docbus agency`: what the directory says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from docbus.cli import options
+from docbus.cli.examples import examples
+from docbus.cli.output import Form, line, pairs, table, when, write_json
+from docbus.cli.session import Session, begin
+
+if TYPE_CHECKING:
+    from docbus.identity.grants import Agency, CertificateGrant
+    from docbus.identity.snapshot import TrustSnapshot
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="See which agencies the directory has.")
+
+
+@app.command("list", epilog=examples("docbus agency list", "docbus agency list --below H53 --output json"))
+def list_agencies(
+    context: typer.Context,
+    *,
+    below: Annotated[str | None, typer.Option(help="Only this agency and those below it.")] = None,
+    closed: Annotated[bool, typer.Option("--closed", help="Closed ones too.")] = False,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """List the agencies by their codes."""
+    session = begin(context)
+    from docbus.identity.agency import AgencyId
+
+    snapshot = read_directory(session)
+    top = None if below is None else AgencyId.parse(snapshot.resolve(below))
+    found: list[tuple[AgencyId, Agency]] = []
+    for agency in snapshot.agencies():
+        parsed = AgencyId.parse(agency.id)
+        if (closed or agency.closed_at is None) and (top is None or parsed == top or top in parsed.ancestors):
+            found.append((parsed, agency))
+    found.sort(key=lambda one: one[0])
+    if output is Form.JSON:
+        write_json([_summary(agency) for _, agency in found])
+        return
+    rows = [(parsed.code, agency.name, _state(agency), ", ".join(agency.roles)) for parsed, agency in found]
+    table(("code", "name", "state", "roles"), rows)
+    session.note(f"{len(rows)} agencies, directory entry {snapshot.position} of {when(snapshot.made_at)}")
+
+
+@app.command("show", epilog=examples("docbus agency show H37.02.02"))
+def show(
+    context: typer.Context,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="Code, canonical id or alias.")],
+    *,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Show one agency: names, keys, and since when they are in force."""
+    session = begin(context)
+    from docbus.identity.agency import AgencyId
+    from docbus.transport import topics
+
+    snapshot = read_directory(session)
+    agency = snapshot.agency(snapshot.resolve(code))
+    if agency is None:  # resolve has just found it
+        raise typer.BadParameter(f"{code} is not in the directory")
+    grants = [found for digest in agency.certificates if (found := snapshot.certificate(digest)) is not None]
+    if output is Form.JSON:
+        write_json(
+            _summary(agency)
+            | {"certificates": [_certificate(found) for found in grants], "encryption_keys": _keys(agency)}
+        )
+        return
+    parent = AgencyId.parse(agency.id).parent
+    pairs(
+        {
+            "agency": agency.id,
+            "name": agency.name,
+            "state": _state(agency),
+            "parent": None if parent is None else parent.code,
+            "aliases": ", ".join(agency.aliases) or None,
+            "roles": ", ".join(agency.roles) or None,
+            "granted": f"by directory entry {agency.granted_at}",
+            "inbox": f"{topics.inbox(agency.id)}, {agency.partitions} partition(s)",
+        }
+    )
+    line()
+    rows = [
+        (c["digest"], c["profile"], c["state"], c["not_before"], c["not_after"])
+        for c in (_certificate(found) for found in grants)
+    ]
+    table(("certificate", "profile", "state", "valid from", "until"), rows)
+    line()
+    table(("encryption key", "state"), [(key["digest"], key["state"]) for key in _keys(agency)])
+
+
+def read_directory(session: Session) -> TrustSnapshot:
+    """Return the directory as it stands now.
+
+    Raises:
+        ConfigurationError: The folder's settings.
+        TransportError: The bus cannot be reached.
+        DirectoryError: The directory does not begin with the pinned entry, or contradicts itself.
+    """
+    from docbus.client.connect import started_transport
+    from docbus.registry.follow import fetch_directory
+
+    settings = session.settings()
+
+    async def work() -> TrustSnapshot:
+        async with started_transport(settings) as transport:
+            snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
+        return snapshot
+
+    return session.run(work())
+
+
+def _state(agency: Agency) -> str:
+    if agency.closed_at is None:
+        return "open"
+    successor = f", successor {agency.successor}" if agency.successor else ""
+    return f"closed by entry {agency.closed_at}{successor}"
+
+
+def _summary(agency: Agency) -> dict[str, Any]:
+    return {
+        "id": agency.id,
+        "name": agency.name,
+        "aliases": agency.aliases,
+        "roles": agency.roles,
+        "partitions": agency.partitions,
+        "granted_by_entry": agency.granted_at,
+        "closed_by_entry": agency.closed_at,
+        "successor": agency.successor,
+        "closing_reason": agency.closing_reason,
+    }
+
+
+def _certificate(grant: CertificateGrant) -> dict[str, Any]:
+    from docbus.wire.profiles import PROFILES
+
+    ends = {"revoked": grant.revoked_at, "retired": grant.retired_at, "closed": grant.closed_at}
+    state = next((f"{word} by entry {at}" for word, at in ends.items() if at is not None), "in force")
+    if grant.reason:
+        state += f": {grant.reason}"
+    profile = PROFILES.get(grant.profile)
+    return {
+        "digest": grant.digest.hex(),
+        "profile": str(grant.profile) if profile is None else profile.name,
+        "state": state,
+        "granted_by_entry": grant.granted_at,
+        "not_before": when(grant.not_before_ms),
+        "not_after": when(grant.not_after_ms),
+    }
+
+
+def _keys(agency: Agency) -> list[dict[str, Any]]:
+    return [
+        {
+            "digest": encrypter.digest.hex(),
+            "granted_by_entry": granted,
+            "retired_by_entry": retired,
+            "state": "in force" if retired is None else f"retired by entry {retired}",
+        }
+        for encrypter, granted, retired in agency.encrypters
+    ]

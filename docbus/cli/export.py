@@ -1,0 +1,122 @@
+"""`docbus export`: evidence as files, to be checked elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from docbus.cli.examples import examples
+from docbus.cli.output import write_bytes
+from docbus.cli.session import Session, begin
+
+app = typer.Typer(rich_markup_mode=None)
+_group = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Write evidence to files, to be checked elsewhere."
+)
+app.add_typer(_group, name="export")
+
+Target = Annotated[
+    Path | None, typer.Option("--to-file", "-o", metavar="FILE", help="Standard output if left out; never overwritten.")
+]
+
+
+@_group.command(
+    "envelope",
+    epilog=examples(
+        "docbus export envelope report-2026-11-23 --to H26 -o report.envelope",
+        "docbus verify report.envelope --trust trust.json",
+    ),
+)
+def envelope(
+    context: typer.Context,
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="The id that `docbus publish` printed.")],
+    *,
+    to: Annotated[str | None, typer.Option(metavar="CODE", help="Whose copy, if there are several.")] = None,
+    revision: Annotated[int | None, typer.Option(min=1, help="Which revision; the newest if left out.")] = None,
+    target: Target = None,
+) -> None:
+    """Write the exact bytes that were sent for a document.
+
+    Of a received document they lie beside its files, as envelope.bin.
+    """
+    session = begin(context)
+    from docbus.client.connect import agency_id
+    from docbus.client.local import open_state
+    from docbus.errors import DocumentError
+    from docbus.identity.agency import AgencyId
+    from docbus.producers.journey import journey
+    from docbus.producers.unsent import stored_envelopes
+
+    settings = session.settings()
+    sender = agency_id(settings)
+    wanted = None if to is None else str(AgencyId.parse(to))
+    with open_state(settings) as database:
+        found = database.read_now(lambda c: journey(c, document, sender=sender, revision=revision))
+        stored = database.read_now(lambda c: stored_envelopes(c, document, revision=found.revision))
+    recipients = [leg.recipient for leg in found.legs]
+    if wanted is None and len(recipients) > 1:
+        raise DocumentError(
+            f"{document} has {len(recipients)} recipients, and an envelope is one recipient's",
+            hint=f"Name one with --to: {', '.join(name.partition(':')[2] for name in recipients[:20])}.",
+        )
+    if wanted is not None and wanted not in recipients:
+        raise DocumentError(f"{wanted} is not a recipient of {document}", hint=f"These are: {', '.join(recipients)}.")
+    copies = [value for name, value in stored if wanted in {None, name}]
+    if not copies:
+        sent = any(leg.sent_at is not None for leg in found.legs)
+        why = "no longer kept, as it was answered long ago" if sent else "not signed yet"
+        hint = "The recipient keeps it beside the document." if sent else "`docbus send` signs and sends it."
+        raise DocumentError(f"the envelope of {document} is {why}", hint=hint)
+    write_file(session, target, copies[-1])
+
+
+@_group.command("trust", epilog=examples("docbus export trust -o trust.json"))
+def trust(context: typer.Context, *, target: Target = None) -> None:
+    """Write the trust bundle: the whole directory log, with which `docbus verify` works offline."""
+    session = begin(context)
+    from docbus.client.connect import started_transport
+    from docbus.identity.bundle import dump_bundle
+    from docbus.registry.follow import fetch_directory
+
+    settings = session.settings()
+
+    async def work() -> bytes:
+        async with started_transport(settings) as transport:
+            snapshot, values = await fetch_directory(transport, settings.exchange.genesis_bytes)
+        return dump_bundle(snapshot, values)
+
+    write_file(session, target, session.run(work()))
+
+
+def write_file(session: Session, target: Path | None, content: bytes) -> None:
+    """Write a result that is a file, to a new file or to standard output.
+
+    Raises:
+        ConfigurationError: The file exists, or cannot be written.
+        BadParameter: Standard output is a terminal and the content is not text.
+    """
+    from docbus.errors import ConfigurationError, DiskFullError
+
+    if target is None:
+        if sys.stdout.isatty() and not content.startswith(b"{"):
+            raise typer.BadParameter("these bytes are not for a terminal; name a file with -o FILE")
+        write_bytes(content)
+        return
+    try:
+        with target.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError as error:
+        raise ConfigurationError(
+            f"{target} exists already", hint="Name another file; nothing is overwritten."
+        ) from error
+    except OSError as error:
+        if error.errno == 28:  # noqa: PLR2004 - ENOSPC
+            raise DiskFullError(f"no space left for {target}", hint="Make room, then run the command again.") from error
+        raise ConfigurationError(f"{target} cannot be written: {error.strerror}") from error
+    session.note(f"{len(content):,} bytes in {target}")

@@ -1,0 +1,83 @@
+"""Join requests and certificates as files: what the registrar is handed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from docbus.cli.session import Session
+    from docbus.identity.join import CheckedJoinRequest
+    from docbus.registry.publish import Registrar
+
+
+async def confirm(session: Session, registrar: Registrar, text: str, expected: str | None, *, yes: bool) -> None:
+    """Show what is asked for; compare the fingerprint, or let a person do it.
+
+    Raises:
+        IdentityError: The fingerprint is another one, or the request cannot be granted.
+        Abort: The person said no.
+    """
+    from docbus.errors import IdentityError
+
+    checked: CheckedJoinRequest = await registrar.check(text)
+    asked = checked.request
+    session.note(f"{asked.agency}  {asked.name}\nfingerprint  {checked.fingerprint}".replace("\n", "; "))
+    if expected is not None:
+        if _letters(expected) != _letters(checked.fingerprint):
+            raise IdentityError(
+                f"the join request of {asked.agency} has the fingerprint {checked.fingerprint}, not {expected}",
+                hint="Somebody else may have made it. Get it again, and compare once more.",
+            )
+    elif not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm("Is this the fingerprint that the agency reads out?", abort=True, err=True)
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())
+
+
+def read_request(path: Path) -> str:
+    """Return the text of a join request.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is no text.
+    """
+    from docbus.errors import ConfigurationError
+    from docbus.identity.join import MAX_REQUEST_CHARACTERS
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_REQUEST_CHARACTERS + 1).decode()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the join request {path} cannot be read: {error.strerror}",
+            hint="Name the file that `docbus init` has made.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path} is not a join request, which is a text file", hint="Name the file that `docbus init` has made."
+        ) from error
+
+
+def digest_of(certificate: str) -> bytes:
+    """Return a certificate's digest, from its file or as given.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or is no certificate.
+    """
+    from docbus.client.founding import certificate_digest
+    from docbus.errors import ConfigurationError
+
+    if len(certificate) == 64 and all(letter in "0123456789abcdefABCDEF" for letter in certificate):  # noqa: PLR2004
+        return bytes.fromhex(certificate)
+    try:
+        return certificate_digest(Path(certificate).read_bytes())
+    except OSError as error:
+        raise ConfigurationError(
+            f"the certificate {certificate} cannot be read: {error.strerror}",
+            hint="Give a PEM file, or the 64 hex digits that `docbus agency show` prints.",
+        ) from error

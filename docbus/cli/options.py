@@ -1,0 +1,155 @@
+"""Options that several commands share, and what their values mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import typer
+
+from docbus.cli.output import Form
+
+if TYPE_CHECKING:
+    from docbus.client.connect import Bus
+
+PASSWORD_VARIABLE = "DOCBUS_KAFKA__SASL_PASSWORD"  # noqa: S105 - the name of a variable, not a password
+
+Output = Annotated[Form, typer.Option("--output", help="text for people, json for programs.")]
+
+BusFile = Annotated[Path | None, typer.Option("--bus", help="File of the embedded transport, shared on one host.")]
+Kafka = Annotated[str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Brokers, separated by commas.")]
+Tls = Annotated[bool, typer.Option("--tls", help="TLS with the authorities of the operating system.")]
+TlsCa = Annotated[Path | None, typer.Option("--tls-ca", help="PEM file of the brokers' authority; turns TLS on.")]
+TlsCertificate = Annotated[Path | None, typer.Option("--tls-certificate", help="PEM file of a client certificate.")]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="PEM file of its key.")]
+SaslMechanism = Annotated[
+    Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None,
+    typer.Option("--sasl-mechanism", help="How to log in to the brokers."),
+]
+SaslUsername = Annotated[
+    str | None, typer.Option("--sasl-username", help=f"User; the password is read from {PASSWORD_VARIABLE}.")
+]
+ReplicationFactor = Annotated[
+    int, typer.Option("--replication-factor", min=1, max=7, help="Replicas of topics; 1 on a single broker.")
+]
+
+
+def bus_of(
+    *,
+    file: Path | None,
+    kafka: str | None,
+    tls: bool,
+    tls_ca: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None,
+    sasl_username: str | None,
+    replication_factor: int,
+) -> Bus:
+    """Return how to reach the exchange.
+
+    Raises:
+        TyperException: The options contradict each other.
+    """
+    from docbus.settings import EmbeddedSettings, KafkaServerSettings
+
+    if (file is None) == (kafka is None):
+        raise typer.BadParameter("give either --bus FILE or --kafka HOST:PORT")
+    if file is not None:
+        return EmbeddedSettings(file=file.absolute())
+    if (tls_certificate is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-certificate and --tls-key go together")
+    if (sasl_mechanism is None) != (sasl_username is None):
+        raise typer.BadParameter("--sasl-mechanism and --sasl-username go together")
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if sasl_username is not None and not password:
+        raise typer.BadParameter(f"--sasl-username needs the password in the variable {PASSWORD_VARIABLE}")
+    return KafkaServerSettings(
+        bootstrap=kafka or "",
+        tls=tls,
+        tls_ca=_absolute(tls_ca),
+        tls_certificate=_absolute(tls_certificate),
+        tls_key=_absolute(tls_key),
+        sasl_mechanism=sasl_mechanism,
+        sasl_username=sasl_username,
+        sasl_password=password if sasl_username is not None else None,  # type: ignore[arg-type] # made a secret
+        replication_factor=replication_factor,
+    )
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
+
+
+class Offset(NamedTuple):
+    """A point in every partition, by offset."""
+
+    offset: int
+
+
+class Moment(NamedTuple):
+    """A point in every partition, by time: milliseconds since 1970-01-01T00:00:00Z."""
+
+    milliseconds: int
+
+
+def parse_time(text: str) -> int:
+    """Return milliseconds since 1970 of a time such as ``2026-11-23T09:00:00Z``, or of a day, which begins in UTC.
+
+    Raises:
+        BadParameter: It is none, or does not say in which time zone.
+    """
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            moment = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time; write it like 2026-11-23T09:00:00Z") from None
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} does not say in which time zone; add Z for UTC, or +07:00")
+    return int(moment.timestamp() * 1000)
+
+
+def parse_point(text: str) -> Offset | Moment:
+    """Return a point of the log: ``earliest``, an offset, or a time.
+
+    Raises:
+        BadParameter: It is none of these.
+    """
+    if text == "earliest":
+        return Offset(0)
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return Offset(int(text))
+    try:
+        return Moment(parse_time(text))
+    except typer.BadParameter as error:
+        raise typer.BadParameter(f"{error}; or give an offset, or earliest") from None
+
+
+class DocumentName(NamedTuple):
+    """A document's id and revision as written on the command line."""
+
+    document_id: str
+    revision: int
+
+
+def parse_document(text: str) -> DocumentName:
+    """Return id and revision of ``ID`` or ``ID@REVISION``; an id that ends like the latter needs its ``@1``."""
+    found = re.fullmatch(r"(.+)@([0-9]{1,9})", text, re.DOTALL)
+    return DocumentName(found[1], int(found[2])) if found else DocumentName(text, 1)
+
+
+def parse_foreign_document(text: str) -> tuple[str, DocumentName]:
+    """Return code and document of ``CODE/ID`` or ``CODE/ID@REVISION``; codes have no slash, ids may.
+
+    Raises:
+        BadParameter: There is no code, or no id.
+    """
+    code, slash, rest = text.partition("/")
+    if not slash or not code or not rest:
+        raise typer.BadParameter(f"{text!r} is not CODE/ID, such as H26/01a2b3c4 or H26/01a2b3c4@2")
+    return code, parse_document(rest)

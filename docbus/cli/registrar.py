@@ -1,0 +1,247 @@
+"""`docbus registrar`: founding the directory and what is published in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from docbus.cli import options
+from docbus.cli.examples import examples
+from docbus.cli.join_requests import confirm, digest_of, read_request
+from docbus.cli.output import Form, pairs, when, write_json
+from docbus.cli.session import Session, begin
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from docbus.registry.publish import Published, Registrar
+
+T = TypeVar("T")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Found a directory, and grant, change and close agencies in it."
+)
+
+Reason = Annotated[str, typer.Option(help="Why, for people, now and in years.")]
+Code = Annotated[str, typer.Argument(metavar="CODE", help="The agency's code, canonical id or alias.")]
+
+
+@app.command(
+    "init",
+    epilog=examples(
+        'docbus -C registrar registrar init --environment vn-pilot --name "Cục Văn thư" --bus bus.db',
+        'docbus -C registrar registrar init --environment vn --name "Cục Văn thư" --kafka broker:9093 --tls-ca ca.pem',
+    ),
+)
+def init(
+    context: typer.Context,
+    *,
+    environment: Annotated[str, typer.Option(help="Name of the exchange: letters, digits, dots, hyphens.")],
+    name: Annotated[str, typer.Option(help="The registrar's name, for people.")],
+    bus: options.BusFile = None,
+    kafka: options.Kafka = None,
+    tls: options.Tls = False,
+    tls_ca: options.TlsCa = None,
+    tls_certificate: options.TlsCertificate = None,
+    tls_key: options.TlsKey = None,
+    sasl_mechanism: options.SaslMechanism = None,
+    sasl_username: options.SaslUsername = None,
+    replication_factor: options.ReplicationFactor = 3,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Found an exchange: the registrar's folder and key, and the first entry of the directory.
+
+    The hash of that entry is what everybody pins; it is printed, and `docbus registrar show` repeats it.
+    """
+    session = begin(context)
+    reach = options.bus_of(
+        file=bus,
+        kafka=kafka,
+        tls=tls,
+        tls_ca=tls_ca,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        sasl_mechanism=sasl_mechanism,
+        sasl_username=sasl_username,
+        replication_factor=replication_factor,
+    )
+    from docbus.client.founding import found_registrar
+    from docbus.clock import SystemClock
+
+    founded = session.run(
+        found_registrar(session.folder, environment=environment, name=name, bus=reach, clock=SystemClock())
+    )
+    if output is Form.JSON:
+        write_json(founded)
+        return
+    pairs({"environment": founded.environment, "folder": str(founded.folder), "genesis": founded.genesis})
+    where = f"--bus {bus}" if bus else f"--kafka {kafka}"
+    session.note(
+        "Next, for each agency: docbus -C FOLDER init --code CODE --name NAME"
+        f" --environment {founded.environment} --genesis {founded.genesis} {where}"
+    )
+
+
+@app.command("show", epilog=examples("docbus -C registrar registrar show"))
+def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
+    """Show the genesis hash that everybody pins, and how far the directory has come."""
+    session = begin(context)
+    from docbus.client.connect import started_transport
+    from docbus.registry.follow import fetch_directory
+
+    settings = session.settings()
+
+    async def work() -> dict[str, str]:
+        async with started_transport(settings) as transport:
+            snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
+        return {
+            "environment": snapshot.environment,
+            "genesis": snapshot.genesis.hex(),
+            "last entry": str(snapshot.position),
+            "its hash": snapshot.head.hex(),
+            "made at": when(snapshot.made_at),
+            "agencies": str(snapshot.size),
+        }
+
+    found = session.run(work())
+    if output is Form.JSON:
+        write_json({name.replace(" ", "_"): value for name, value in found.items()})
+    else:
+        pairs(found)
+
+
+@app.command(
+    "grant",
+    epilog=examples(
+        "docbus -C registrar registrar grant H37.02.02.join",
+        "docbus -C registrar registrar grant H37.02.02.join --fingerprint '3F2A …'",
+    ),
+)
+def grant(
+    context: typer.Context,
+    request: Annotated[Path, typer.Argument(help="File with the agency's join request.")],
+    *,
+    fingerprint: Annotated[str | None, typer.Option(help="Refuse unless the request has this one.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    role: Annotated[list[str] | None, typer.Option(help="A role, such as auditor; may be repeated.")] = None,
+    partitions: Annotated[int, typer.Option(min=1, max=1024, help="Partitions of the agency's inbox.")] = 1,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Give an agency its code, with the keys in its join request.
+
+    Compare the fingerprint with the agency by another channel before you confirm: it is what tells its request from
+    somebody else's.
+    """
+    session = begin(context)
+    text = read_request(request)
+
+    async def work(registrar: Registrar) -> Published:
+        await confirm(session, registrar, text, fingerprint, yes=yes)
+        return await registrar.grant(text, roles=role or (), partitions=partitions)
+
+    _publish(session, output, work)
+    session.note("Next, once for all that were granted: docbus provision")
+
+
+@app.command("rotate", epilog=examples("docbus -C registrar registrar rotate H37.02.02.join"))
+def rotate(
+    context: typer.Context,
+    request: Annotated[Path, typer.Argument(help="File with a join request of the same agency, with its new keys.")],
+    *,
+    keep_old: Annotated[bool, typer.Option("--keep-old", help="Leave the old keys in force beside the new.")] = False,
+    fingerprint: Annotated[str | None, typer.Option(help="Refuse unless the request has this one.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Give an agency new keys and retire those it has."""
+    session = begin(context)
+    text = read_request(request)
+
+    async def work(registrar: Registrar) -> Published:
+        await confirm(session, registrar, text, fingerprint, yes=yes)
+        return await registrar.rotate(text, keep_old=keep_old)
+
+    _publish(session, output, work)
+
+
+@app.command(
+    "revoke",
+    epilog=examples(
+        'docbus -C registrar registrar revoke h37/keys/certificate.pem --reason "server stolen"',
+        'docbus -C registrar registrar revoke 3f2a… --reason "server stolen" --suspected-since 2026-11-20',
+    ),
+)
+def revoke(
+    context: typer.Context,
+    certificate: Annotated[str, typer.Argument(help="PEM file, or the 64 hex digits that `agency show` prints.")],
+    *,
+    reason: Reason,
+    suspected_since: Annotated[str | None, typer.Option(metavar="TIME", help="Abused since then, perhaps.")] = None,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Revoke a certificate from now on; what was anchored before stays valid."""
+    session = begin(context)
+    since = None if suspected_since is None else options.parse_time(suspected_since)
+    digest = digest_of(certificate)
+    _publish(session, output, lambda registrar: registrar.revoke(digest, reason=reason, suspected_since_ms=since))
+
+
+@app.command(
+    "close", epilog=examples('docbus -C registrar registrar close H53.32 --successor H53.33 --reason "merged"')
+)
+def close(
+    context: typer.Context,
+    code: Code,
+    *,
+    reason: Reason,
+    successor: Annotated[str | None, typer.Option(help="Code of the agency that it was merged into.")] = None,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Close an agency's code for good; codes are never used again."""
+    session = begin(context)
+    _publish(session, output, lambda registrar: registrar.close(code, reason=reason, successor=successor))
+
+
+@app.command("alias", epilog=examples("docbus -C registrar registrar alias H53.32 000.21.32.H53"))
+def alias(
+    context: typer.Context,
+    code: Code,
+    other: Annotated[str, typer.Argument(help="Another code by which people may name it.")],
+    *,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Let people name an agency by another code too, such as its older form."""
+    session = begin(context)
+    _publish(session, output, lambda registrar: registrar.alias(code, other))
+
+
+@app.command("rename", epilog=examples('docbus -C registrar registrar rename H26 "UBND thành phố Hà Nội"'))
+def rename(
+    context: typer.Context,
+    code: Code,
+    name: Annotated[str, typer.Argument(help="The new name.")],
+    *,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Give an agency another name; its code stays."""
+    session = begin(context)
+    _publish(session, output, lambda registrar: registrar.rename(code, name))
+
+
+def _publish(session: Session, output: Form, change: Callable[[Registrar], Awaitable[Published]]) -> None:
+    """Publish one change and say what stands now."""
+    from docbus.client.connect import open_registrar
+    from docbus.clock import SystemClock
+
+    async def work() -> Published:
+        async with open_registrar(session.folder, clock=SystemClock()) as registrar:
+            return await change(registrar)
+
+    published = session.run(work())
+    for warning in published.warnings:
+        session.warn(warning)
+    if output is Form.JSON:
+        write_json({"entry": published.position, "hash": published.hash, "warnings": published.warnings})
+    else:
+        pairs({"entry": str(published.position), "hash": published.hash.hex()})

@@ -1,0 +1,157 @@
+"""`docbus verify`: one envelope, offline."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from docbus.cli import options
+from docbus.cli.examples import examples
+from docbus.cli.output import Form, line, pairs, table, write_json
+from docbus.cli.session import Session, begin
+
+if TYPE_CHECKING:
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.verification.report import VerificationReport
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    "verify",
+    epilog=examples(
+        "docbus export trust -o trust.json",
+        "docbus verify report.envelope --trust trust.json --genesis HASH",
+        "docbus verify - --trust trust.json --recipient H26 --output json < report.envelope",
+        "echo $?    # 0 valid, 1 invalid, 2 usage, 3 indeterminate, 4 cannot be read",
+    ),
+)
+def verify(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The envelope, or - for standard input.")],
+    *,
+    trust: Annotated[Path, typer.Option(metavar="BUNDLE", help="The trust bundle that `docbus export trust` wrote.")],
+    genesis: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Pinned hash of the directory's first entry; else the folder's.")
+    ] = None,
+    recipient: Annotated[str | None, typer.Option(metavar="CODE", help="Whose inbox it was found in.")] = None,
+    output: options.Output = Form.TEXT,
+) -> int:
+    """Verify one envelope as an auditor does, needing nothing but the envelope and a trust bundle.
+
+    Every numbered check is listed with its outcome. Whether a key might sign is asked of the directory at the entry
+    that the statement was made under, and later revocations are taken into account.
+    """
+    session = begin(context, verifying=True)
+    from docbus.errors import MalformedError
+    from docbus.identity.bundle import MAX_BUNDLE_BYTES, load_bundle
+    from docbus.limits import MAX_ENVELOPE_BYTES
+
+    pinned, source = _pinned(session, genesis)
+    bundle = _read(trust, MAX_BUNDLE_BYTES)
+    try:
+        snapshot = load_bundle(bundle, pinned)
+    except MalformedError as error:
+        raise MalformedError(f"{trust}: {error.text}", hint=error.hint) from error
+    value = _read(file, MAX_ENVELOPE_BYTES)
+    owner = None if recipient is None else snapshot.resolve(recipient)
+    note = f"trust rests on the genesis {snapshot.genesis.hex()}, {source}"
+    report = checked(value, snapshot, owner, (note,))
+    if output is Form.JSON:
+        write_json(report.to_json())
+    else:
+        show_report(report)
+    return report.exit_code
+
+
+def checked(
+    value: bytes | None, snapshot: TrustSnapshot, recipient: str | None, notes: tuple[str, ...] = ()
+) -> VerificationReport:
+    """Return what an auditor's verification says of an envelope's bytes."""
+    from docbus.errors import IndeterminateError, VerificationError
+    from docbus.verification.report import Given, Manner, report_of
+    from docbus.verification.verifier import Verifier
+
+    result: Given
+    try:
+        result = Verifier().verify_recorded(value, key=None, recipient=recipient, snapshot=snapshot)
+    except (VerificationError, IndeterminateError) as error:
+        result = error
+    return report_of(result, value, Manner(live=False, recipient=recipient, record=False), notes=notes)
+
+
+def show_report(report: VerificationReport) -> None:
+    """Print what the bytes are about, every check, and the verdict last."""
+    subject = report.subject
+    if subject is not None:
+        line("This envelope is" if subject.proven else "This envelope claims to be (the sender is not proven)")
+        pairs(
+            {
+                "  from": subject.sender,
+                "  to": subject.recipient,
+                "  document": subject.document,
+                "  content": subject.content,
+                "  made at": f"{subject.made_at} by the sender's clock",
+                "  place": f"statement {subject.sequence} of lane {subject.lane}, epoch {subject.epoch}",
+                "  digest": subject.digest,
+            }
+        )
+        line()
+    rows = [
+        (check.id, check.result, check.title, f"{check.code}: {check.detail}" if failed(check.result) else check.detail)
+        for check in report.checks
+    ]
+    table(("check", "outcome", "what is checked", "detail"), rows)
+    line()
+    for finding in report.findings:
+        line(f"finding: {finding}")
+    for note in report.notes:
+        line(f"note: {note}")
+    line(f"verdict: {report.verdict}")
+
+
+def failed(result: str) -> bool:
+    """Tell whether a check's outcome needs its code beside it."""
+    return result in {"failed", "indeterminate"}
+
+
+def _pinned(session: Session, genesis: str | None) -> tuple[bytes | None, str]:
+    """Return the pinned genesis hash and where it came from."""
+    from docbus.settings import FILE_NAME, GENESIS_BYTES
+
+    if genesis is not None:
+        try:
+            pinned = bytes.fromhex(genesis)
+        except ValueError:
+            pinned = b""
+        if len(pinned) != GENESIS_BYTES:
+            raise typer.BadParameter("--genesis has 64 hex digits; the registrar prints it: `docbus registrar show`")
+        return pinned, "given with --genesis"
+    if (session.folder / FILE_NAME).exists():
+        return session.settings().exchange.genesis_bytes, f"pinned by {session.folder / FILE_NAME}"
+    return None, "which the bundle itself names: compare it with one from the registrar, or give --genesis"
+
+
+def _read(path: str | Path, limit: int) -> bytes:
+    """Read at most one byte more than is allowed, so that too much is found to be so.
+
+    Raises:
+        AuditError: It cannot be read.
+    """
+    from docbus.errors import AuditError
+
+    def take(file: BinaryIO) -> bytes:
+        return file.read(limit + 1)
+
+    if path == "-":
+        return take(sys.stdin.buffer)
+    try:
+        with Path(path).open("rb") as file:
+            return take(file)
+    except OSError as error:
+        raise AuditError(
+            f"{path} cannot be read: {error.strerror}", hint="Name a file, or - for standard input."
+        ) from error

@@ -1,0 +1,373 @@
+"""An agency at work: publish, receive, report, track."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from docbus.client.connect import agency_id, check_granted, decrypters_of_settings, open_transport, signer_of_settings
+from docbus.client.directory_memory import DirectoryMemory
+from docbus.client.files import read_file
+from docbus.client.logs import use_standard_logging
+from docbus.client.running import beside
+from docbus.client.status import AgencyStatus, agency_status
+from docbus.clock import Clock, SystemClock
+from docbus.consumers.sinks.folder import FolderSink
+from docbus.consumers.sinks.handler import IncomingDocument, IteratorSink
+from docbus.consumers.subscriber import Subscriber
+from docbus.documents.document import Document, DocumentReference
+from docbus.envelope.batch import Sealer
+from docbus.errors import ConfigurationError, DocumentError, LockedError
+from docbus.producers import journey as journeys
+from docbus.producers.drain import Drain
+from docbus.producers.publisher import Accepted, Publisher, PublisherLimits
+from docbus.producers.reporting import report_status
+from docbus.registry.follow import DirectoryFollower
+from docbus.settings import Settings, load_settings
+from docbus.storage.database import Database
+from docbus.wire.ids import uuid7_text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from types import TracebackType
+
+    from docbus.client.running import Run
+    from docbus.consumers.sinks.port import Sink
+    from docbus.documents.file import File
+    from docbus.documents.statuses import StatusCode
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.producers.journey import Journey
+    from docbus.transport.port import Transport
+
+    Deliveries = AsyncIterator[IncomingDocument]
+
+DEFAULT_WAIT_SECONDS = 60.0
+"""Seconds that :meth:`Agency.wait` waits unless it is told otherwise."""
+
+
+class Agency:
+    """An agency's folder, opened. Use it as an async context manager, from one event loop.
+
+    Entering connects, loads the directory and checks that the signing key is the one granted to this agency.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+        self.settings = settings
+        self.id = agency_id(settings)
+        self._clock = clock
+        self._stack = AsyncExitStack()
+
+    @classmethod
+    def open(cls, folder: Path | str = ".", *, clock: Clock | None = None) -> Agency:
+        """Read the settings of a folder; nothing is connected yet.
+
+        Raises:
+            ConfigurationError: The settings are missing or wrong, or the folder is not an agency's.
+        """
+        use_standard_logging()
+        return cls(load_settings(Path(folder)), clock=clock or SystemClock())
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            KeyFileError: A key is missing, unreadable, or not the granted one.
+            IdentityError: The directory does not know the agency or its certificate.
+            TransportError: The bus cannot be reached.
+            StorageError: The outbox cannot be opened.
+        """
+        async with AsyncExitStack() as stack:
+            self._signer = signer_of_settings(self.settings)
+            self._decrypters = decrypters_of_settings(self.settings)
+            self.transport: Transport = open_transport(self.settings)
+            await self.transport.start()
+            stack.push_async_callback(self.transport.aclose)
+            self._follower = DirectoryFollower(self.transport, self.settings.exchange.genesis_bytes)
+            check_granted(self.settings, self._signer.certificate, await self._follower.load())
+            self.database = Database.open(self.settings.state, self._clock)
+            stack.callback(self.database.close)
+            memory = DirectoryMemory(self.database)
+            await memory.check(self._follower.snapshot)
+            self._follower.on_change(memory.note)
+            stack.push_async_callback(memory.aclose)
+            self._drain = Drain(
+                database=self.database,
+                transport=self.transport,
+                sealer=Sealer(environment=self.settings.exchange.environment, sender=self.id, signer=self._signer),
+                sender=self.id,
+                snapshot=self._snapshot_to_sign_under,
+                clock=self._clock,
+            )
+            self._publisher = Publisher(
+                database=self.database,
+                environment=self.settings.exchange.environment,
+                agency=self.id,
+                snapshot=lambda: self.snapshot,
+                clock=self._clock,
+                limits=PublisherLimits(outbox_bytes=self.settings.outbox.max_bytes),
+                wake=self._drain.wake,
+            )
+            stack.callback(self._publisher.close)
+            await stack.enter_async_context(beside(self._follower.run))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop what runs and disconnect; what is accepted stays in the outbox."""
+        await self._stack.aclose()
+
+    @property
+    def snapshot(self) -> TrustSnapshot:
+        """The directory as it is known now."""
+        return self._follower.snapshot
+
+    @property
+    def name(self) -> str:
+        """The agency's name in the directory."""
+        agency = self.snapshot.agency(self.id)
+        return self.id if agency is None else agency.name
+
+    async def publish(
+        self,
+        *files: str | Path | File,
+        to: Sequence[str],
+        title: str | None = None,
+        id: str | None = None,  # noqa: A002 - the word that a reader of the call expects
+        revision: int = 1,
+        number: str | None = None,
+        type: str | None = None,  # noqa: A002 - likewise
+        summary: str | None = None,
+        urgency: int = 0,
+        kind: Literal["document", "recall", "update", "replacement"] = "document",
+        in_reply_to: DocumentReference | None = None,
+        concerns: Sequence[DocumentReference] = (),
+        not_after: int | None = None,
+        properties: Sequence[tuple[str, str]] = (),
+    ) -> Accepted:
+        """Accept a document for sending; returns once it is on disk in the outbox.
+
+        Args:
+            files: Paths, or :class:`~docbus.documents.file.File` for content in memory.
+            to: Recipients, by code, canonical id or alias.
+            title: What it is about; the first file's name if left out.
+            id: The sender's own id; a new UUIDv7 if left out. The same id with the same content is the same document.
+            revision: From 1.
+            number: Number and notation, such as ``7816/VPCP-TTĐT``.
+            type: Document type, such as ``Công văn``.
+            summary: Free text.
+            urgency: 0 normal to 4.
+            kind: What the document does to those it concerns.
+            in_reply_to: The document it answers.
+            concerns: What a recall, update or replacement is about.
+            not_after: Milliseconds since 1970-01-01T00:00:00Z after which it must not be delivered.
+            properties: Further fields.
+
+        Raises:
+            DocumentError: A file cannot be read, or a field is not allowed.
+            IdentityError: A recipient is not a code, not in the directory, or closed.
+            StorageError: The outbox is full or cannot be written.
+        """
+        if isinstance(to, str):
+            raise DocumentError("to: one text where a list of codes is needed", hint=f"Write to=[{to!r}].", step="P1")
+        read = await asyncio.to_thread(lambda: tuple(read_file(file) for file in files))
+        document = Document(
+            document_id=id or uuid7_text(self._clock.now_ms()),
+            revision=revision,
+            kind=kind,
+            urgency=urgency,  # type: ignore[arg-type] # Document makes an Urgency of it, or says why not
+            title=title or (read[0].name if read else kind),
+            number=number,
+            type=type,
+            summary=summary,
+            files=read,
+            recipients=tuple(to),
+            in_reply_to=in_reply_to,
+            concerns=tuple(concerns),
+            not_after=not_after,
+            properties=tuple(properties),
+        )
+        return (await self.publish_documents([document]))[0]
+
+    async def publish_documents(self, documents: Sequence[Document]) -> list[Accepted]:
+        """Accept several documents in one transaction, all or none; recipients may be codes or aliases.
+
+        Raises:
+            DocumentError: As :meth:`publish`.
+        """
+        publisher = getattr(self, "_publisher", None)
+        if publisher is None:
+            raise ConfigurationError(
+                "the agency is not open", hint="Write `async with Agency.open(folder) as agency:`."
+            )
+        accepted: list[Accepted] = await publisher.publish_many(documents)
+        return accepted
+
+    async def wait(
+        self,
+        document_id: str,
+        *,
+        until: Literal["sent", "received"],
+        timeout: float = DEFAULT_WAIT_SECONDS,  # noqa: ASYNC109 - the caller's own limit, which ends in a named error
+        revision: int | None = None,
+    ) -> Journey:
+        """Wait until every recipient's copy is sent, or answered. Somebody must be serving meanwhile.
+
+        Raises:
+            WaitTimeoutError: It took longer; the document is safe in the outbox.
+            DocumentError: The outbox has no such document.
+        """
+        if until not in ("sent", "received"):
+            raise DocumentError(f"until: {until!r} is neither 'sent' nor 'received'", step="P1")
+        return await journeys.wait(
+            self.database,
+            document_id,
+            sender=self.id,
+            until=until,
+            timeout=timeout,
+            clock=self._clock,
+            revision=revision,
+        )
+
+    async def track(self, document_id: str, revision: int | None = None) -> Journey:
+        """Return how far a published document has come at each recipient.
+
+        Raises:
+            DocumentError: The outbox has no such document.
+        """
+        return await self.database.read(
+            lambda connection: journeys.journey(connection, document_id, sender=self.id, revision=revision)
+        )
+
+    async def report(
+        self, sender: str, document_id: str, status: StatusCode | int, note: str | None = None, *, revision: int = 1
+    ) -> None:
+        """Report a business status of a received document to its sender; on disk when this returns.
+
+        Args:
+            sender: Code or id of the document's sender.
+            document_id: Its id.
+            status: 02 to 06, 15 or 16; 13 is the sender's own, for a document it sent.
+            note: Free text, encrypted for the addressee.
+            revision: Of the document.
+
+        Raises:
+            DocumentError: Not a status that this agency can report.
+            IdentityError: The sender is not in the directory.
+        """
+        await report_status(
+            self.database,
+            environment=self.settings.exchange.environment,
+            agency=self.id,
+            document_sender=self.snapshot.resolve(sender),
+            document_id=document_id,
+            revision=revision,
+            code=status,
+            note=note,
+            now_ms=self._clock.now_ms(),
+        )
+        self._drain.wake()
+
+    async def status(self) -> AgencyStatus:
+        """Return what waits, what is missing, and what is in quarantine."""
+        return await agency_status(self, self._clock)
+
+    async def run(
+        self, *, stop: asyncio.Event, send: bool = True, receive: bool = True, start: Mapping[int, int] | None = None
+    ) -> None:
+        """Send and receive into the settings' folder until ``stop`` is set, then finish what is in hand.
+
+        Args:
+            stop: Ends it within seconds.
+            send: Drain the outbox.
+            receive: Receive into the folder that the settings name.
+            start: Offsets by partition to receive from, instead of where the ledger ends.
+
+        Raises:
+            LockedError: Another process sends or receives for this folder; the text names it.
+            IdentityError: The agency's key may not sign any more; what waits is sealed under the next one.
+            GroupBusyError: Another folder's process receives for this agency on the embedded transport.
+        """
+        runs: list[Run] = []
+        if send:
+            runs.append(self._drain.run)
+        if receive:
+            runs.append(lambda stopped: self.receive_into(self._folder_sink(), stopped, start))
+        async with beside(*runs):
+            await stop.wait()
+
+    @asynccontextmanager
+    async def serving(self, *, send: bool = True, receive: bool = True) -> AsyncIterator[None]:
+        """Send and receive into the settings' folder as long as the block runs.
+
+        What another process of this folder does already is left to it.
+
+        Raises:
+            DocbusError: What ended sending or receiving.
+        """
+        runs: list[Run] = [self._drain_unless_held] if send else []
+        if receive:
+            runs.append(self._receive_unless_held)
+        async with beside(*runs):
+            yield
+
+    @asynccontextmanager
+    async def deliveries(self, *, start: Mapping[int, int] | None = None) -> AsyncIterator[Deliveries]:
+        """Yield an iterator over verified documents; each is to be accepted or rejected.
+
+        Receipts are sent meanwhile. What is undecided when the block ends comes again.
+
+        Raises:
+            LockedError: Another process receives for this folder.
+        """
+        sink = IteratorSink()
+
+        async def receive(stop: asyncio.Event) -> None:
+            await self.receive_into(sink, stop, start)
+
+        async with beside(self._drain_unless_held, receive), sink.deliveries() as deliveries:
+            yield deliveries
+
+    def _folder_sink(self) -> FolderSink:
+        return FolderSink(self.settings.path(self.settings.sink.folder))
+
+    async def receive_into(self, sink: Sink, stop: asyncio.Event, start: Mapping[int, int] | None = None) -> None:
+        """Receive into a sink of one's own until ``stop`` is set; receipts are put into the outbox.
+
+        Raises:
+            LockedError: Another process receives for this folder.
+            GroupBusyError: Another folder's process receives for this agency on the embedded transport.
+        """
+        subscriber = Subscriber(
+            agency=self.id,
+            database=self.database,
+            transport=self.transport,
+            snapshot=lambda: self.snapshot,
+            decrypters=self._decrypters,
+            sink=sink,
+            clock=self._clock,
+            wake_drain=self._drain.wake,
+            start=start,
+        )
+        await subscriber.run(stop)
+
+    async def _drain_unless_held(self, stop: asyncio.Event) -> None:
+        try:
+            await self._drain.run(stop)
+        except LockedError:
+            await stop.wait()
+
+    async def _receive_unless_held(self, stop: asyncio.Event) -> None:
+        try:
+            await self.receive_into(self._folder_sink(), stop)
+        except LockedError:
+            await stop.wait()
+
+    def _snapshot_to_sign_under(self) -> TrustSnapshot:
+        """Return the newest snapshot, if the key may still sign; what waits is sealed under the next key."""
+        snapshot = self.snapshot
+        check_granted(self.settings, self._signer.certificate, snapshot)
+        return snapshot

@@ -1,0 +1,179 @@
+"""From settings to the objects that do the work: transport, keys, directory."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from docbus.errors import AgencyClosedError, ConfigurationError, IdentityError, KeyFileError
+from docbus.identity.encryption import open_decrypter
+from docbus.identity.signing import open_registrar_signer, open_signer
+from docbus.registry.publish import Registrar
+from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from docbus.clock import Clock
+    from docbus.identity.encryption import Decrypter
+    from docbus.identity.signing import Signer
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.settings import Settings
+    from docbus.transport.port import Transport
+
+Bus = EmbeddedSettings | KafkaServerSettings
+
+
+def transport_of(bus: Bus, folder: Path) -> Transport:
+    """Return the transport of a bus, not started; relative files are seen from the folder.
+
+    The adapters are imported here, so that a command that needs none does not pay for loading them.
+    """
+    if isinstance(bus, EmbeddedSettings):
+        from docbus.transport.sqlite import SqliteTransport
+
+        return SqliteTransport(bus.file if bus.file.is_absolute() else folder / bus.file)
+    from docbus.transport.kafka import KafkaSettings, KafkaTransport
+
+    def seen(path: Path | None) -> Path | None:
+        return None if path is None else folder / path
+
+    return KafkaTransport(
+        KafkaSettings(
+            bootstrap=bus.bootstrap,
+            tls=bus.tls,
+            tls_ca=seen(bus.tls_ca),
+            tls_certificate=seen(bus.tls_certificate),
+            tls_key=seen(bus.tls_key),
+            sasl_mechanism=bus.sasl_mechanism,
+            sasl_username=bus.sasl_username,
+            sasl_password=None if bus.sasl_password is None else bus.sasl_password.get_secret_value(),
+            replication_factor=bus.replication_factor,
+        )
+    )
+
+
+def open_transport(settings: Settings) -> Transport:
+    """Return the transport that the settings name, not started."""
+    bus = settings.embedded or settings.kafka
+    if bus is None:
+        raise ConfigurationError("neither [embedded] nor [kafka] is set")
+    return transport_of(bus, settings.folder)
+
+
+@asynccontextmanager
+async def started_transport(settings: Settings) -> AsyncIterator[Transport]:
+    """Yield the started transport of the settings and close it afterwards.
+
+    Raises:
+        BrokerUnavailableError: It cannot be reached.
+    """
+    transport = open_transport(settings)
+    await transport.start()
+    try:
+        yield transport
+    finally:
+        await transport.aclose()
+
+
+def agency_id(settings: Settings) -> str:
+    """Return the canonical id of the agency whose folder this is.
+
+    Raises:
+        ConfigurationError: The folder is a registrar's or an auditor's.
+    """
+    if settings.agency is None:
+        raise ConfigurationError(
+            f"{settings.folder} is not an agency's folder: its settings have no [agency]",
+            hint="Name an agency's folder with --folder.",
+        )
+    return settings.agency.id
+
+
+def signer_of_settings(settings: Settings) -> Signer:
+    """Return the agency's signer.
+
+    Raises:
+        KeyFileError: Key or certificate are missing, unreadable, or do not belong together.
+    """
+    keys = settings.keys
+    if keys is None:
+        raise ConfigurationError(f"the settings in {settings.folder} have no [keys]")
+    path = settings.path(keys.certificate)
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except OSError as error:
+        raise KeyFileError(f"the certificate {path} cannot be read: {os.strerror(error.errno or 0)}") from error
+    except ValueError as error:
+        raise KeyFileError(f"{path} is not a certificate in PEM") from error
+    return open_signer(settings.key_uri(keys.signing), certificate.public_bytes(Encoding.DER))
+
+
+def decrypters_of_settings(settings: Settings) -> tuple[Decrypter, ...]:
+    """Return the agency's decrypters, the newest first.
+
+    Raises:
+        KeyFileError: A key is missing or unreadable.
+    """
+    uris = () if settings.keys is None else settings.keys.encryption
+    return tuple(open_decrypter(settings.key_uri(uri)) for uri in uris)
+
+
+def check_granted(settings: Settings, certificate: bytes, snapshot: TrustSnapshot) -> None:
+    """Refuse to work with settings or a key that no recipient would believe.
+
+    Raises:
+        ConfigurationError: The settings name another exchange, or another agency than the key's.
+        AgencyClosedError: The agency is closed.
+        IdentityError: The directory does not know the certificate, or it may not sign any more.
+    """
+    own = agency_id(settings)
+    named = settings.exchange.environment
+    if snapshot.environment != named:
+        raise ConfigurationError(
+            f"the directory is that of {snapshot.environment!r}, the settings say environment = {named!r}",
+            hint="Correct [exchange] in docbus.toml: recipients refuse what is made for another exchange.",
+        )
+    agency = snapshot.agency(own)
+    if agency is not None and agency.closed_at is not None:
+        raise AgencyClosedError(
+            f"{own} is closed since directory entry {agency.closed_at}",
+            hint=f"Its successor is {agency.successor}." if agency.successor else "It has no successor.",
+        )
+    grant = snapshot.certificate(certificate)
+    if grant is None:
+        raise IdentityError(
+            f"the directory does not know the certificate of {own}",
+            hint="Hand the join request to the registrar, who runs `docbus registrar grant REQUEST`.",
+        )
+    if grant.agency != own:
+        raise ConfigurationError(f"the certificate is granted to {grant.agency}, the settings say {own}")
+    if not grant.may_sign:
+        raise IdentityError(
+            f"the certificate of {own} may not sign any more",
+            hint="`docbus agency show` says since when; ask the registrar for a rotation.",
+        )
+
+
+@asynccontextmanager
+async def open_registrar(folder: Path, *, clock: Clock) -> AsyncIterator[Registrar]:
+    """Yield the registrar whose folder this is, connected.
+
+    Raises:
+        ConfigurationError: The folder is not a registrar's.
+        TransportError: The bus cannot be reached.
+    """
+    settings = load_settings(folder)
+    if settings.registrar is None:
+        raise ConfigurationError(
+            f"{folder} is not a registrar's folder: its settings have no [registrar]",
+            hint="Name the registrar's folder with --folder.",
+        )
+    signer = open_registrar_signer(settings.key_uri(settings.registrar.key))
+    async with started_transport(settings) as transport:
+        yield Registrar(transport, [signer], settings.exchange.genesis_bytes, clock)

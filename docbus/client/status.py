@@ -1,0 +1,139 @@
+"""What an operator must see at a glance: what waits, what is missing, what was set aside, since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from docbus.client.connect import agency_id, open_transport
+from docbus.client.local import open_state
+from docbus.consumers.overview import LedgerOverview, overview
+from docbus.consumers.subscriber import LOCK_NAME as INBOX_LOCK
+from docbus.errors import IdentityError, TransportError, WaitTimeoutError
+from docbus.producers.drain import LOCK_NAME as OUTBOX_LOCK
+from docbus.producers.journey import OutboxCounts, counts
+from docbus.registry.follow import fetch_directory
+from docbus.storage.locks import holder_of
+from docbus.transport import topics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docbus.client.agency import Agency
+    from docbus.clock import Clock
+    from docbus.errors import DocbusError
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.settings import Settings
+    from docbus.transport.port import Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryState:
+    """The last entry of the directory that was read: its position, hash, and time by the registrar's clock."""
+
+    position: int
+    head: bytes
+    made_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgencyStatus:
+    """An agency's state; times in milliseconds since 1970-01-01T00:00:00Z.
+
+    Attributes:
+        agency: Canonical id.
+        name: Its name in the directory, or in the settings if the directory cannot be read.
+        at: When this was read.
+        outbox: What waits, and what became of the rest.
+        inbox: What the ledger says.
+        lag: By partition of the inbox, records stored and not yet decided; None if the bus cannot be reached.
+        directory: None if it cannot be read.
+        trouble: Why the bus cannot be reached or read; everything else is true all the same.
+        sending: Which process of this folder sends, or None.
+        receiving: Which process of this folder receives, or None.
+    """
+
+    agency: str
+    name: str
+    at: int
+    outbox: OutboxCounts
+    inbox: LedgerOverview
+    lag: dict[int, int] | None
+    directory: DirectoryState | None
+    trouble: DocbusError | None
+    sending: str | None
+    receiving: str | None
+
+
+async def agency_status(agency: Agency, clock: Clock) -> AgencyStatus:
+    """Read the state of an open agency."""
+    outbox, inbox = await agency.database.read(lambda connection: (counts(connection), overview(connection)))
+    lag: dict[int, int] | None = None
+    trouble: DocbusError | None = None
+    try:
+        lag = await _lag(agency.transport, agency.id, inbox.decided)
+    except TransportError as error:
+        trouble = error
+    return AgencyStatus(
+        agency=agency.id,
+        name=agency.name,
+        at=clock.now_ms(),
+        outbox=outbox,
+        inbox=inbox,
+        lag=lag,
+        directory=_directory(agency.snapshot),
+        trouble=trouble,
+        sending=holder_of(agency.settings.folder / OUTBOX_LOCK),
+        receiving=holder_of(agency.settings.folder / INBOX_LOCK),
+    )
+
+
+async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
+    """Read the state of an agency from its folder; needs no keys, and gets by without the bus, saying so.
+
+    Raises:
+        ConfigurationError: The folder is not an agency's.
+        StorageError: The database cannot be read.
+    """
+    agency = agency_id(settings)
+    with open_state(settings) as database:
+        outbox, inbox = await database.read(lambda connection: (counts(connection), overview(connection)))
+    lag: dict[int, int] | None = None
+    snapshot: TrustSnapshot | None = None
+    trouble: DocbusError | None = None
+    transport = open_transport(settings)
+    try:
+        await transport.start()
+        snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
+        lag = await _lag(transport, agency, inbox.decided)
+    except (TransportError, IdentityError, WaitTimeoutError) as error:
+        trouble = error
+    finally:
+        await transport.aclose()
+    found = None if snapshot is None else snapshot.agency(agency)
+    known = "" if settings.agency is None else settings.agency.name
+    return AgencyStatus(
+        agency=agency,
+        name=known if found is None else found.name,
+        at=clock.now_ms(),
+        outbox=outbox,
+        inbox=inbox,
+        lag=lag,
+        directory=None if snapshot is None else _directory(snapshot),
+        trouble=trouble,
+        sending=holder_of(settings.folder / OUTBOX_LOCK),
+        receiving=holder_of(settings.folder / INBOX_LOCK),
+    )
+
+
+async def _lag(transport: Transport, agency: str, decided: Mapping[int, int]) -> dict[int, int]:
+    """Return how much lies beyond what the ledger has decided; offsets committed at the broker are not asked."""
+    bounds = await transport.bounds(topics.inbox(agency))
+    return {
+        partition: end - min(end, max(first, decided.get(partition, first)))
+        for partition, (first, end) in bounds.items()
+    }
+
+
+def _directory(snapshot: TrustSnapshot) -> DirectoryState:
+    return DirectoryState(position=snapshot.position, head=snapshot.head, made_at=snapshot.made_at)

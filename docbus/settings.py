@@ -1,0 +1,228 @@
+"""Settings: one TOML file per folder, environment variables over it, defaults under it.
+
+A folder belongs to an agency, to the registrar or to an auditor; ``docbus.toml`` in it says which. Settings are read
+once, here, and handed out as frozen objects. What guards documents (acks, commits, isolation) is fixed in the
+transport and is no setting; no private key and no check can be set here.
+
+Precedence: command line, then ``DOCBUS_*`` (``DOCBUS_KAFKA__SASL_PASSWORD``), then the file, then the default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import override
+
+from docbus.errors import ConfigurationError
+
+FILE_NAME = "docbus.toml"
+GENESIS_BYTES = 32
+DEFAULT_OUTBOX_BYTES = 10 * 1024**3
+"""Bytes the outbox may hold before `publish` refuses: hours of a province's documents on any disk."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExchangeSettings(_Table):
+    """Which exchange this is; the genesis hash is the root of all trust."""
+
+    environment: Annotated[str, Field(min_length=1, max_length=64)]
+    genesis: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    @property
+    def genesis_bytes(self) -> bytes:
+        """The pinned hash of the directory's first entry, 32 bytes."""
+        return bytes.fromhex(self.genesis)
+
+
+class AgencySettings(_Table):
+    """Who this folder belongs to; the id is canonical, such as ``vn:H37.02.02``."""
+
+    id: str
+    name: str
+
+
+class RegistrarSettings(_Table):
+    """The registrar's name and the URI of its key."""
+
+    name: str
+    key: str
+
+
+class KeySettings(_Table):
+    """Keys by URI, never by material; the newest encryption key first, older ones still open old documents."""
+
+    signing: str
+    certificate: Path
+    encryption: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class EmbeddedSettings(_Table):
+    """The embedded transport: one SQLite file shared by all agencies of one host."""
+
+    file: Path
+
+
+class KafkaServerSettings(_Table):
+    """Brokers, TLS and SASL. Files are PEM."""
+
+    bootstrap: Annotated[str, Field(min_length=3)]
+    tls: bool = False
+    tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    replication_factor: Annotated[int, Field(ge=1, le=7)] = 3
+
+    @field_validator("bootstrap", mode="before")
+    @classmethod
+    def _join(cls, value: Any) -> Any:
+        return ",".join(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _complete(self) -> KafkaServerSettings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        sasl = (self.sasl_mechanism, self.sasl_username, self.sasl_password)
+        if any(part is not None for part in sasl) and any(part is None for part in sasl):
+            raise ValueError("sasl_mechanism, sasl_username and sasl_password go together")
+        return self
+
+
+class SinkSettings(_Table):
+    """Where received documents are filed: a directory per document below this folder."""
+
+    folder: Path = Path("documents")
+
+
+class OutboxSettings(_Table):
+    """How much may wait."""
+
+    max_bytes: Annotated[int, Field(ge=1024**2)] = DEFAULT_OUTBOX_BYTES
+
+
+class _Environment(EnvSettingsSource):
+    """``DOCBUS_*`` but for the folder, which is the command line's, and for a transport that the file does not use.
+
+    A password for Kafka in the environment must not get in the way of an embedded exchange.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], *, transport: str) -> None:
+        super().__init__(settings_cls)
+        self._left_out = {"folder", "kafka" if transport == "embedded" else "embedded"}
+
+    @override
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__call__().items() if name not in self._left_out}
+
+
+class Settings(BaseSettings):
+    """Everything a folder's ``docbus.toml`` may say; paths are absolute once loaded."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="DOCBUS_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    folder: Path
+    exchange: ExchangeSettings
+    agency: AgencySettings | None = None
+    registrar: RegistrarSettings | None = None
+    keys: KeySettings | None = None
+    embedded: EmbeddedSettings | None = None
+    kafka: KafkaServerSettings | None = None
+    sink: SinkSettings = SinkSettings()
+    outbox: OutboxSettings = OutboxSettings()
+
+    @model_validator(mode="after")
+    def _one_transport(self) -> Settings:
+        if (self.embedded is None) == (self.kafka is None):
+            raise ValueError("exactly one of the tables [embedded] and [kafka] is needed")
+        if self.agency is not None and self.keys is None:
+            raise ValueError("[agency] needs the table [keys]")
+        return self
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment variables win over the file, which arrives as initial values."""
+        given = init_settings() if isinstance(init_settings, InitSettingsSource) else {}
+        return _Environment(settings_cls, transport="embedded" if "embedded" in given else "kafka"), init_settings
+
+    def path(self, path: Path) -> Path:
+        """Return a path of the settings as seen from the folder."""
+        return path if path.is_absolute() else self.folder / path
+
+    def key_uri(self, uri: str) -> str:
+        """Return a key's URI with a relative ``file:`` path seen from the folder."""
+        scheme, _, rest = uri.partition(":")
+        return f"file:{self.path(Path(rest))}" if scheme == "file" else uri
+
+    @property
+    def state(self) -> Path:
+        """The database of outbox and ledger."""
+        return self.folder / "state.db"
+
+
+def load_settings(folder: Path) -> Settings:
+    """Read ``docbus.toml`` of a folder and the environment.
+
+    Raises:
+        ConfigurationError: The file is missing, is not TOML, or has an unknown, missing or wrong setting; the text
+            names it.
+    """
+    path = folder / FILE_NAME
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"there is no {FILE_NAME} in {folder}",
+            hint="Name the agency's folder with --folder, or make one with `docbus init`.",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}", hint="Mend the named line.") from error
+    if "folder" in table:
+        raise ConfigurationError(f"{path}: unknown setting folder", hint="The folder is where the file lies.")
+    try:
+        return Settings(folder=folder.absolute(), **table)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"{path}: {_explain(error)}", hint="docs/reference/configuration.md lists every setting."
+        ) from None
+
+
+def _explain(error: ValidationError) -> str:
+    """Name each wrong setting as it stands in the file; never its value, which may be a secret."""
+    parts = []
+    for problem in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(step) for step in problem["loc"]) or "settings"
+        unknown = problem["type"] == "extra_forbidden"
+        text = "unknown setting" if unknown else problem["msg"].removeprefix("Value error, ")
+        parts.append(f"{where}: {text}")
+    return "; ".join(parts)

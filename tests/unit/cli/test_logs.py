@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from docbus.cli.logs import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _reset() -> Iterator[None]:
+    """Leave no set-up behind."""
+    yield
+    structlog.reset_defaults()
+
+
+def test_log_is_json_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Away from a terminal each event is a line of JSON, and standard output stays free for results."""
+    configure(quiet=False, verbose=False, serving=False)
+
+    structlog.get_logger("docbus.x").warning("set_aside", detail="\x1b[2J\u202e")
+
+    out, err = capsys.readouterr()
+    event = json.loads(err)
+    assert "" == out
+    assert ("set_aside", "warning") == (event["event"], event["level"])
+    assert event["timestamp"].endswith("Z")
+    assert not {"\x1b", "\u202e"} & set(err)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "verbose", "serving", "shown"),
+    [
+        (False, False, False, ["warning", "error"]),
+        (False, False, True, ["info", "warning", "error"]),
+        (False, True, False, ["debug", "info", "warning", "error"]),
+        (True, False, True, ["error"]),
+    ],
+)
+def test_how_much_is_logged(
+    capsys: pytest.CaptureFixture[str], *, quiet: bool, verbose: bool, serving: bool, shown: list[str]
+) -> None:
+    """Commands are silent unless something is odd, what serves tells what it does, and options change both."""
+    configure(quiet=quiet, verbose=verbose, serving=serving)
+    log = structlog.get_logger("docbus.x")
+
+    for level in ("debug", "info", "warning", "error"):
+        getattr(log, level)("event")
+
+    assert shown == [json.loads(line)["level"] for line in capsys.readouterr().err.splitlines()]
+
+
+def test_log_on_a_terminal_sends_no_escapes_of_peers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal what peers wrote is named, and NO_COLOR is honoured."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    configure(quiet=False, verbose=False, serving=False)
+
+    structlog.get_logger("docbus.x").warning("set_aside", detail="\x1b[2J")
+
+    err = capsys.readouterr().err
+    assert "<U+001B>[2J" in err
+    assert "\x1b" not in err

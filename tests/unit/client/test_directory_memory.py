@@ -1,0 +1,62 @@
+"""An agency does not forget what it has seen of the directory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docbus.client.directory_memory import DirectoryMemory
+from docbus.errors import DirectoryError
+from docbus.storage.database import Database
+from tests.support.directory import DirectoryBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database.open(tmp_path / "state.db")
+    yield database
+    database.close()
+
+
+def log_of(*agencies: str) -> DirectoryBuilder:
+    """Return a directory of these agencies."""
+    builder = DirectoryBuilder()
+    for agency in agencies:
+        builder.grant(agency)
+    return builder
+
+
+async def test_directory_that_grows_is_fine(database: Database) -> None:
+    """The same directory, and a longer one, go on from what was seen."""
+    builder = log_of("vn:H26")
+    await DirectoryMemory(database).check(builder.snapshot())
+    builder.grant("vn:H53")
+
+    await DirectoryMemory(database).check(builder.snapshot())
+    await DirectoryMemory(database).check(builder.snapshot())
+
+
+async def test_directory_that_was_cut_back_is_refused(database: Database) -> None:
+    """An entry that was followed while running cannot be taken away before the next start."""
+    builder = log_of("vn:H26", "vn:H53")
+    short = builder.replay().snapshot(1)
+    memory = DirectoryMemory(database)
+    await memory.check(short)
+    memory.note(builder.snapshot())
+    await memory.aclose()
+
+    with pytest.raises(DirectoryError, match="ends at entry 1, and this agency has seen entry 2"):
+        await DirectoryMemory(database).check(short)
+
+
+async def test_other_directory_is_refused(database: Database) -> None:
+    """Another entry at a position that was seen is somebody else's directory."""
+    await DirectoryMemory(database).check(log_of("vn:H26").snapshot())
+
+    with pytest.raises(DirectoryError, match="entry 1 of the directory is not the one"):
+        await DirectoryMemory(database).check(log_of("vn:H26", "vn:H53").snapshot())

@@ -1,0 +1,226 @@
+"""Reading docbus.toml and the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docbus.errors import ConfigurationError
+from docbus.settings import DEFAULT_OUTBOX_BYTES, Settings, load_settings
+
+GENESIS = "ab" * 32
+EXCHANGE = f'[exchange]\nenvironment = "test"\ngenesis = "{GENESIS}"\n'
+AGENCY = (
+    '[agency]\nid = "vn:H26"\nname = "Hà Nội"\n'
+    '[keys]\nsigning = "file:keys/signing.pem"\ncertificate = "keys/certificate.pem"\n'
+    'encryption = ["file:keys/encryption.pem"]\n'
+)
+EMBEDDED = '[embedded]\nfile = "../bus.db"\n'
+KAFKA = '[kafka]\nbootstrap = "kafka:9092"\n'
+VALID = EXCHANGE + AGENCY + EMBEDDED
+
+
+def load(folder: Path, text: str) -> Settings:
+    """Write the settings and read them."""
+    (folder / "docbus.toml").write_text(text, "utf-8")
+    return load_settings(folder)
+
+
+def refusal(folder: Path, text: str) -> str:
+    """Return why settings are refused; the file is always named."""
+    with pytest.raises(ConfigurationError) as refused:
+        load(folder, text)
+    assert str(folder / "docbus.toml") in refused.value.text
+    assert refused.value.hint
+    return refused.value.text
+
+
+def test_valid_settings_are_read(tmp_path: Path) -> None:
+    """An agency's settings, with defaults for what is left out."""
+    settings = load(tmp_path, VALID)
+
+    assert settings.agency is not None
+    assert settings.keys is not None
+    assert ("vn:H26", "Hà Nội") == (settings.agency.id, settings.agency.name)
+    assert (GENESIS, bytes.fromhex(GENESIS)) == (settings.exchange.genesis, settings.exchange.genesis_bytes)
+    assert (Path("documents"), DEFAULT_OUTBOX_BYTES) == (settings.sink.folder, settings.outbox.max_bytes)
+    assert (tmp_path, tmp_path / "state.db") == (settings.folder, settings.state)
+
+
+def test_paths_are_seen_from_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths mean the same wherever a command is started; absolute ones stay."""
+    (tmp_path / "agency").mkdir()
+    (tmp_path / "agency" / "docbus.toml").write_text(VALID, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(Path("agency"))
+    monkeypatch.chdir("/")
+
+    assert tmp_path / "agency" / "keys" / "a.pem" == settings.path(Path("keys/a.pem"))
+    assert Path("/etc/a.pem") == settings.path(Path("/etc/a.pem"))
+    assert f"file:{tmp_path}/agency/keys/a.pem" == settings.key_uri("file:keys/a.pem")
+    assert "pkcs11:token=docbus" == settings.key_uri("pkcs11:token=docbus")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (VALID + "[sink]\nfodler = 'x'\n", "sink.fodler: unknown setting"),
+        (VALID + "[sinks]\nfolder = 'x'\n", "sinks: unknown setting"),
+        ("verify = false\n" + VALID, "verify: unknown setting"),
+        (EXCHANGE + AGENCY.replace("[keys]", "[keys]\npassphrase = 'x'") + EMBEDDED, "keys.passphrase: unknown"),
+        ('folder = "/tmp"\n' + VALID, "unknown setting folder"),
+    ],
+)
+def test_unknown_setting_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    """A misspelt setting is an error, never a default that nobody wanted; the name stands in the error."""
+    assert named in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (VALID + "[outbox]\nmax_bytes = 'much'\n", "outbox.max_bytes: "),
+        (VALID + "[outbox]\nmax_bytes = 5\n", "outbox.max_bytes: "),
+        (VALID.replace(GENESIS, GENESIS[:-1]), "exchange.genesis: "),
+        (VALID.replace('"test"', "7"), "exchange.environment: "),
+        (VALID.replace('["file:keys/encryption.pem"]', "[]"), "keys.encryption: "),
+        (VALID.replace('["file:keys/encryption.pem"]', "3"), "keys.encryption: "),
+        ("exchange = 3\n" + AGENCY + EMBEDDED, "exchange: "),
+        (EXCHANGE + KAFKA + "replication_factor = 0\n", "kafka.replication_factor: "),
+        (EXCHANGE + KAFKA + "sasl_mechanism = 'NTLM'\n", "kafka.sasl_mechanism: "),
+    ],
+)
+def test_wrong_value_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    """A value of the wrong type or out of its bounds is named as it stands in the file."""
+    assert named in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (AGENCY + EMBEDDED, "exchange: "),
+        (EXCHANGE + AGENCY, "exactly one of the tables [embedded] and [kafka] is needed"),
+        (VALID + KAFKA, "exactly one of the tables [embedded] and [kafka] is needed"),
+        (EXCHANGE + AGENCY.partition("[keys]")[0] + EMBEDDED, "[agency] needs the table [keys]"),
+        (EXCHANGE + "[kafka]\n", "kafka.bootstrap: "),
+        (EXCHANGE + KAFKA + "tls_certificate = 'c.pem'\n", "tls_certificate and tls_key go together"),
+        (EXCHANGE + KAFKA + "sasl_username = 'hanoi'\n", "sasl_mechanism, sasl_username and sasl_password go together"),
+    ],
+)
+def test_missing_table_is_named(tmp_path: Path, text: str, named: str) -> None:
+    """What is needed and not there, or there twice, is said in words."""
+    assert named in refusal(tmp_path, text)
+
+
+def test_several_errors_are_told_at_once(tmp_path: Path) -> None:
+    """Nobody has to mend one mistake after the other."""
+    text = refusal(tmp_path, VALID.replace('"test"', "7") + "[sink]\nfodler = 'x'\n")
+
+    assert "exchange.environment: " in text
+    assert "sink.fodler: unknown setting" in text
+
+
+def test_missing_file_names_the_folder(tmp_path: Path) -> None:
+    """A folder without settings is named, with the command that makes one."""
+    with pytest.raises(ConfigurationError, match=f"there is no docbus.toml in {tmp_path}") as refused:
+        load_settings(tmp_path)
+
+    assert "docbus init" in (refused.value.hint or "")
+
+
+def test_what_is_not_toml_names_the_line(tmp_path: Path) -> None:
+    """A file that cannot be parsed is named with the line."""
+    assert "is not TOML: " in (text := refusal(tmp_path, VALID + "this is no setting\n"))
+    assert "line 13" in text
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_unreadable_file_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """Bytes that are no text, or a directory of that name, are named."""
+    path = tmp_path / "docbus.toml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=f"{path} cannot be read"):
+        load_settings(tmp_path)
+
+
+def test_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One nested setting is replaced; its neighbours in the file stay."""
+    monkeypatch.setenv("DOCBUS_KAFKA__BOOTSTRAP", "other:9093")
+    monkeypatch.setenv("DOCBUS_OUTBOX__MAX_BYTES", "2097152")
+    settings = load(tmp_path, EXCHANGE + KAFKA + "replication_factor = 2\n")
+
+    assert settings.kafka is not None
+    assert ("other:9093", 2, 2097152) == (
+        settings.kafka.bootstrap,
+        settings.kafka.replication_factor,
+        settings.outbox.max_bytes,
+    )
+
+
+def test_environment_cannot_move_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DOCBUS_FOLDER is for the command line; settings lie where they were read."""
+    monkeypatch.setenv("DOCBUS_FOLDER", "/elsewhere")
+
+    assert tmp_path == load(tmp_path, VALID).folder
+
+
+def test_wrong_value_from_the_environment_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable is checked as the file is."""
+    monkeypatch.setenv("DOCBUS_OUTBOX__MAX_BYTES", "much")
+
+    assert "outbox.max_bytes" in refusal(tmp_path, VALID)
+
+
+def test_list_of_brokers_is_joined(tmp_path: Path) -> None:
+    """Brokers may be written as a list."""
+    settings = load(tmp_path, EXCHANGE + '[kafka]\nbootstrap = ["a:9092", "b:9092"]\n')
+
+    assert settings.kafka is not None
+    assert "a:9092,b:9092" == settings.kafka.bootstrap
+
+
+def secrets() -> list[tuple[str, dict[str, str]]]:
+    """Return settings with a secret, valid and wrong ones, from the file and from the environment."""
+    sasl = "sasl_mechanism = 'PLAIN'\nsasl_username = 'hanoi'\n"
+    return [
+        (EXCHANGE + KAFKA + sasl + "sasl_password = 'hunter2'\n", {}),
+        (EXCHANGE + KAFKA + sasl, {"DOCBUS_KAFKA__SASL_PASSWORD": "hunter2"}),
+        (EXCHANGE + KAFKA + "sasl_password = 'hunter2'\n", {}),
+        (EXCHANGE + KAFKA + sasl + "sasl_password = ['hunter2']\n", {}),
+        (EXCHANGE + KAFKA + sasl + "sasl_pasword = 'hunter2'\n", {}),
+        (EXCHANGE + KAFKA + "[keys]\nsigning = 'hunter2'\n", {}),
+        (EXCHANGE + AGENCY + EMBEDDED, {"DOCBUS_KAFKA__SASL_PASSWORD": "hunter2"}),
+        (EXCHANGE + KAFKA + sasl + "sasl_password = 'hunter2\n", {}),
+    ]
+
+
+@pytest.mark.parametrize(("text", "environment"), secrets())
+def test_no_secret_is_ever_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, environment: dict[str, str]
+) -> None:
+    """Neither the settings' own text nor any error has a password in it, nor the error's cause or context."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    shown: list[Any] = []
+    try:
+        settings = load(tmp_path, text)
+        shown = [repr(settings), str(settings), repr(settings.kafka), settings.model_dump_json()]
+    except ConfigurationError as error:
+        shown = [error.text, error.hint, repr(error), repr(error.__cause__)]
+
+    assert shown
+    assert [] == [one for one in shown if one and "hunter2" in one]
+
+
+def test_settings_cannot_be_changed(tmp_path: Path) -> None:
+    """Settings are read once; nothing can change them afterwards."""
+    settings = load(tmp_path, VALID)
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.sink.folder = Path("/tmp")  # noqa: S108 - not used
