@@ -1,0 +1,184 @@
+"""What the how-to pages tell a reader to do works, on an exchange like the reader's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docbus import Agency, DocumentReference
+from docbus.transport import topics
+from docbus.transport.port import NewRecord
+from tests.support.agencies import found_exchange
+from tests.support.pages import environment, missing_lines, programs, run_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HANOI = "vn:H26"
+TAYNINH = "000.00.00.H53"
+PROGRAM_SECONDS = 30
+LETTER = "letter.txt"
+JOIN = "docs/how-to/join-a-dms.md"
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Path:
+    """An exchange of two agencies, and a letter."""
+    asyncio.run(found_exchange(tmp_path))
+    (tmp_path / LETTER).write_text("Kính gửi Ủy ban nhân dân tỉnh Tây Ninh.\n", "utf-8")
+    return tmp_path
+
+
+async def deliver(exchange: Path) -> None:
+    """Let the letter go from Hà Nội to Tây Ninh, with its receipt."""
+    async with AsyncExitStack() as stack:
+        hanoi, tayninh = [
+            await stack.enter_async_context(Agency.open(exchange / name)) for name in ("hanoi", "tayninh")
+        ]
+        await hanoi.publish(exchange / LETTER, to=[TAYNINH], id="letter-1")
+        for agency in (hanoi, tayninh):
+            await stack.enter_async_context(agency.serving())
+        await hanoi.wait("letter-1", until="received", timeout=PROGRAM_SECONDS)
+
+
+async def set_something_aside(exchange: Path) -> None:
+    """Put one record into Tây Ninh's quarantine, and one into its dead letters."""
+    async with AsyncExitStack() as stack:
+        hanoi, tayninh = [
+            await stack.enter_async_context(Agency.open(exchange / name)) for name in ("hanoi", "tayninh")
+        ]
+        await hanoi.transport.append(
+            [NewRecord(topic=topics.inbox(tayninh.id), key=HANOI.encode(), value=b"no envelope")]
+        )
+        await hanoi.publish(exchange / LETTER, to=[TAYNINH], id="late", not_after=1)
+        for agency in (hanoi, tayninh):
+            await stack.enter_async_context(agency.serving())
+        await hanoi.wait("late", until="received", timeout=PROGRAM_SECONDS)
+
+
+def wrong_lines(page: str, exchange: Path) -> list[tuple[str, str]]:
+    """Run a page; return the lines that it shows and that were not printed, with what was."""
+    printed = run_steps(page, exchange)
+    assert printed
+    return [(line, text) for step, text in printed for line in missing_lines(step, text)]
+
+
+def start(exchange: Path, page: str, name: str) -> subprocess.Popen[str]:
+    """Start a program of a page."""
+    (exchange / name).write_text(programs(page)[name], "utf-8")
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", name],
+        cwd=exchange,
+        env=environment(exchange),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def running(exchange: Path, page: str, name: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program of a page beside the block, which asks it to stop; nothing is left of it afterwards."""
+    process = start(exchange, page, name)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_quarantine_and_dead_letters_are_shown(exchange: Path) -> None:
+    """The commands find what was set aside, with step and reason."""
+    asyncio.run(set_something_aside(exchange))
+
+    assert [] == wrong_lines("docs/how-to/look-at-what-was-set-aside.md", exchange)
+
+
+def test_audit_works_offline(exchange: Path) -> None:
+    """The commands replay an exchange, and verify one envelope from two files."""
+    asyncio.run(deliver(exchange))
+
+    assert [] == wrong_lines("docs/how-to/audit-offline.md", exchange)
+
+
+def test_keys_are_rotated_and_revoked(exchange: Path) -> None:
+    """The commands rotate an agency to new keys with which it publishes, and a revocation ends that."""
+    assert [] == wrong_lines("docs/how-to/rotate-or-revoke-a-key.md", exchange)
+
+
+def test_state_is_restored(exchange: Path) -> None:
+    """Without a backup the ledger is rebuilt; with one, the outbox begins new epochs."""
+    asyncio.run(deliver(exchange))
+
+    assert [] == wrong_lines("docs/how-to/restore-state.md", exchange)
+
+
+def test_program_sends(exchange: Path) -> None:
+    """The sending program publishes, and running it again publishes nothing new."""
+    printed = [start(exchange, JOIN, "send.py").communicate(timeout=PROGRAM_SECONDS) for _ in range(2)]
+
+    assert ["", ""] == [errors for _, errors in printed]
+    first, second = [
+        [line for line in output.splitlines() if line.startswith(("dossier", "vn2016"))] for output, _ in printed
+    ]
+    assert ["dossier-17/letter-1 accepted", f"vn2016:{TAYNINH} sent"] == first
+    assert ["dossier-17/letter-1 again", f"vn2016:{TAYNINH} sent"] == second
+
+
+async def test_program_receives(exchange: Path) -> None:
+    """The receiving program files a letter, reports it registered, and refuses a recall; the sender learns all that."""
+    about = (DocumentReference(sender=HANOI, document_id="letter-1"),)
+    with running(exchange, JOIN, "receive.py") as process:
+        async with Agency.open(exchange / "hanoi") as hanoi, hanoi.serving():
+            await hanoi.publish(exchange / LETTER, to=[TAYNINH], id="letter-1")
+            filed = await hanoi.wait("letter-1", until="received", timeout=PROGRAM_SECONDS)
+            await hanoi.publish(exchange / LETTER, to=[TAYNINH], id="letter-2", kind="update", concerns=about)
+            refused = await hanoi.wait("letter-2", until="received", timeout=PROGRAM_SECONDS)
+        process.terminate()
+        output, errors = process.communicate(timeout=PROGRAM_SECONDS)
+
+    assert ("received", "refused", "by_hand_only") == (
+        filed.legs[0].state,
+        refused.legs[0].state,
+        refused.legs[0].reason,
+    )
+    assert all(line.startswith("event='set_aside' where='dead-letter'") for line in errors.splitlines())
+    assert "stopped" == output.splitlines()[-1]
+    assert [LETTER] == [line.removeprefix(f"{HANOI} ") for line in output.splitlines() if line.startswith(HANOI)]
+    assert 1 == len(list((exchange / "incoming").glob("*/0.bin")))
+
+
+async def test_sink_of_the_page_files(exchange: Path) -> None:
+    """The page's sink files each letter once, also when the inbox is read again from its beginning."""
+    page = "docs/how-to/write-a-sink.md"
+    for number in (1, 2):
+        with running(exchange, page, "register.py") as process:
+            async with Agency.open(exchange / "hanoi") as hanoi, hanoi.serving():
+                await hanoi.publish(exchange / LETTER, to=[TAYNINH], id=f"letter-{number}")
+                journey = await hanoi.wait(f"letter-{number}", until="received", timeout=PROGRAM_SECONDS)
+            process.terminate()
+            _, errors = process.communicate(timeout=PROGRAM_SECONDS)
+        assert ("received", "") == (journey.legs[0].state, errors)
+        (exchange / "tayninh" / "state.db").unlink()
+
+    with contextlib.closing(sqlite3.connect(exchange / "register.db")) as register:
+        assert [(LETTER,), (LETTER,)] == register.execute("SELECT title FROM letter").fetchall()
+
+
+def test_filed_metadata_is_what_the_pages_promise(exchange: Path) -> None:
+    """The folder sink leaves files, metadata and envelope for a system to pick up."""
+    asyncio.run(deliver(exchange))
+
+    (filed,) = (exchange / "tayninh" / "documents").iterdir()
+
+    assert ["envelope.bin", "files", "metadata.json"] == sorted(path.name for path in filed.iterdir())
+    assert "letter-1" == json.loads((filed / "metadata.json").read_text("utf-8"))["document"]["document_id"]
