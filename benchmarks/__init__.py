@@ -1,0 +1,1 @@
+"""Measurements against raw aiokafka; see ``bench``."""
