@@ -80,6 +80,8 @@ class Drain:
             Sender, database=database, transport=transport, sender=sender, clock=clock, factor=factor
         )
         self._wake = asyncio.Event()
+        self.asleep = False
+        """Whether the last round found nothing to do, and the next waits for something."""
         self._prune_at = 0.0
 
     def wake(self) -> None:
@@ -158,6 +160,8 @@ class Drain:
     async def _finish(self, rounds: Rounds) -> None:
         try:
             async with asyncio.timeout(STOP_SECONDS):
+                # At least one round: what was accepted while the loop slept has not been looked at.
+                await rounds.next()
                 while not rounds.done:
                     await rounds.next()
         except (TimeoutError, StorageError) as error:
@@ -165,6 +169,13 @@ class Drain:
 
     async def _sleep(self, version: int, wait: float | None) -> None:
         """Wait until there may be something to do: woken, another process has written, a pause is over."""
+        self.asleep = True
+        try:
+            await self._sleep_until(version, wait)
+        finally:
+            self.asleep = False
+
+    async def _sleep_until(self, version: int, wait: float | None) -> None:
         now = self._clock.monotonic()
         until = now + (IDLE_SECONDS if wait is None else min(wait, IDLE_SECONDS))
         while now < until:

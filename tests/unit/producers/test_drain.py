@@ -120,6 +120,25 @@ async def test_stop_sends_what_was_accepted(
     assert transport.sequences(ANNA) == list(range(1, 601))
 
 
+async def test_stop_of_an_idle_drain_looks_once_more(database: Database, transport: FakeTransport) -> None:
+    """What another process accepted while the loop slept goes out too, though the stop comes before it was noticed."""
+    stop = asyncio.Event()
+    drain = make_drain(database, transport, clock=SystemClock())
+    running = asyncio.create_task(drain.run(stop))
+    take_in(database, document("a"))
+    drain.wake()
+    await until(lambda: transport.sequences(ANNA) == [1])
+    # The loop is asleep after a round without work; both happen before it gets its turn.
+    await until(lambda: drain.asleep)
+    take_in(database, document("b"))
+    stop.set()
+
+    async with asyncio.timeout(PATIENCE):
+        await running
+
+    assert [1, 2] == transport.sequences(ANNA)
+
+
 async def test_stop_is_bounded(database: Database, transport: FakeTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transport that hangs does not keep the process; what is left is told, and goes out with the next start."""
     monkeypatch.setattr(module, "STOP_SECONDS", 0.01)
