@@ -76,8 +76,8 @@ async def found_registrar(
         TransportError: The bus cannot be reached.
     """
     key = generate_signing_key(profile)
-    with _new_folder(folder):
-        _write(folder / "keys" / "registrar.pem", private_key_pem(key), PRIVATE_MODE)
+    with _new_folder(folder) as made:
+        _write(made, folder / "keys" / "registrar.pem", private_key_pem(key), PRIVATE_MODE)
         transport = transport_of(bus, Path.cwd())
         await transport.start()
         try:
@@ -92,7 +92,7 @@ async def found_registrar(
             ("registrar", {"name": name, "key": "file:keys/registrar.pem"}),
             _bus_table(bus, folder),
         ]
-        _write_settings(folder, tables)
+        _write_settings(made, folder, tables)
     return FoundedRegistrar(folder=folder, environment=environment, genesis=genesis)
 
 
@@ -141,20 +141,21 @@ def found_agency(
         now_ms=clock.now_ms(),
         aliases=names,
     )
-    with _new_folder(folder):
-        _write(folder / "keys" / "signing.pem", private_key_pem(signing), PRIVATE_MODE)
-        _write(folder / "keys" / "encryption.pem", encryption.pem(), PRIVATE_MODE)
+    with _new_folder(folder) as made:
+        _write(made, folder / "keys" / "signing.pem", private_key_pem(signing), PRIVATE_MODE)
+        _write(made, folder / "keys" / "encryption.pem", encryption.pem(), PRIVATE_MODE)
         (folder / "documents").mkdir(exist_ok=True)
         pem = x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
-        _write(folder / "keys" / "certificate.pem", pem, 0o644)
+        _write(made, folder / "keys" / "certificate.pem", pem, 0o644)
         path = folder / f"{agency.code}.join"
-        _write(path, request.encode(), 0o644)
+        _write(made, path, request.encode(), 0o644)
         keys: dict[str, object] = {
             "signing": "file:keys/signing.pem",
             "certificate": "keys/certificate.pem",
             "encryption": ["file:keys/encryption.pem"],
         }
         _write_settings(
+            made,
             folder,
             [
                 ("exchange", {"environment": environment, "genesis": pinned.hex()}),
@@ -180,9 +181,9 @@ def found_auditor(folder: Path, *, environment: str, genesis: str, bus: Bus) -> 
         ConfigurationError: The folder has settings already, or the genesis hash is not one.
     """
     pinned = _genesis(genesis)
-    with _new_folder(folder):
+    with _new_folder(folder) as made:
         _write_settings(
-            folder, [("exchange", {"environment": environment, "genesis": pinned.hex()}), _bus_table(bus, folder)]
+            made, folder, [("exchange", {"environment": environment, "genesis": pinned.hex()}), _bus_table(bus, folder)]
         )
 
 
@@ -212,8 +213,11 @@ def _genesis(text: str) -> bytes:
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[None]:
-    """Make the folder for the block; settings are written last, so a folder without them was never finished."""
+def _new_folder(folder: Path) -> Iterator[list[Path]]:
+    """Make the folder for the block, and yield the list of what :func:`_write` makes in it.
+
+    Settings are written last, so a folder without them was never finished.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / FILE_NAME).exists():
@@ -221,8 +225,8 @@ def _new_folder(folder: Path) -> Iterator[None]:
                 f"{folder} has a {FILE_NAME} already", hint="Choose another folder; nothing is overwritten."
             )
         (folder / "keys").mkdir(mode=FOLDER_MODE, exist_ok=True)
-        with _cleaned_up(folder):
-            yield
+        with _cleaned_up() as made:
+            yield made
     except FileExistsError as error:
         raise ConfigurationError(
             f"{error.filename} exists already", hint="Choose another folder; nothing is overwritten."
@@ -234,25 +238,25 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _cleaned_up(folder: Path) -> Iterator[None]:
-    """Take new keys away again if the block fails, so that the same command can be given once more.
+def _cleaned_up() -> Iterator[list[Path]]:
+    """Take the files that the block lists away again if it fails, so that the same command can be given once more.
 
-    They stay if it is not known whether the directory has them already: without them it would be nobody's.
+    They stay if it is not known whether the directory has the keys already: without them it would be nobody's.
     """
-    before = set(folder.rglob("*"))
+    made: list[Path] = []
     try:
-        yield
+        yield made
     except (AppendUnknownError, WaitTimeoutError):
         raise
     except Exception:
-        for path in set(folder.rglob("*")) - before:
-            if path.is_file():
-                path.unlink(missing_ok=True)
+        for path in made:
+            path.unlink(missing_ok=True)
         raise
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def _write(made: list[Path], path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    made.append(path)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
@@ -275,7 +279,7 @@ def _seen_from(path: Path, folder: Path) -> str:
     return os.path.relpath(path.absolute(), folder.absolute())
 
 
-def _write_settings(folder: Path, tables: list[tuple[str, dict[str, object]]]) -> None:
+def _write_settings(made: list[Path], folder: Path, tables: list[tuple[str, dict[str, object]]]) -> None:
     """Write the settings; a TOML basic string has JSON's escapes, and a list of strings is written alike."""
     lines = ["# Settings of docbus; docs/reference/configuration.md lists all of them."]
     for name, values in tables:
@@ -283,4 +287,4 @@ def _write_settings(folder: Path, tables: list[tuple[str, dict[str, object]]]) -
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
         if name == "kafka" and "sasl_username" in values:
             lines.append("# The password is read from DOCBUS_KAFKA__SASL_PASSWORD.")
-    _write(folder / FILE_NAME, ("\n".join(lines) + "\n").encode(), 0o644)
+    _write(made, folder / FILE_NAME, ("\n".join(lines) + "\n").encode(), 0o644)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 
+from docbus.client import founding
 from docbus.client.connect import decrypters_of_settings, open_registrar, open_transport, signer_of_settings
 from docbus.client.founding import certificate_digest, found_agency, found_auditor, found_registrar
 from docbus.errors import AgencyCodeError, ConfigurationError, DirectoryError
@@ -263,3 +264,13 @@ def test_certificate_names_the_agency(tmp_path: Path) -> None:
 
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert ["urn:docbus:agency:vn:H26"] == names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def test_failure_takes_away_only_what_it_made(tmp_path: Path) -> None:
+    """A file that somebody else puts into the folder meanwhile is not the founding's to remove."""
+    with pytest.raises(RuntimeError), founding._new_folder(tmp_path) as made:  # noqa: PT012 - both files first
+        founding._write(made, tmp_path / "keys" / "registrar.pem", b"key", 0o600)
+        (tmp_path / "stranger.txt").write_text("mine")
+        raise RuntimeError
+
+    assert ["keys", "stranger.txt"] == sorted(path.name for path in tmp_path.rglob("*"))
