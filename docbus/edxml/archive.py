@@ -103,7 +103,8 @@ def _unpack_entry(name: str | None, content: bytes, archive: zipfile.ZipFile, bu
     entry = entries[0]
     base = entry.filename.replace("\\", "/").rpartition("/")[2]
     own_name = name is not None and same_name(base) == same_name(name)
-    if entry.is_dir() or (not own_name and name is not None and suffix_of(name) == "zip"):
+    # Not is_dir(), which takes the last letter of a name that may be empty (Python 3.11).
+    if entry.filename.endswith("/") or (not own_name and name is not None and suffix_of(name) == "zip"):
         return _kept(name, content, "is a zip of one entry")
     if entry.flag_bits & _ENCRYPTED:
         return _kept(name, content, "is an encrypted zip")

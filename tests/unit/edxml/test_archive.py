@@ -45,6 +45,22 @@ def test_a_zip_of_transport_is_unpacked(name: str | None, entry: str) -> None:
     assert result.entry == entry.replace("\\", "/").split("/")[-1]
 
 
+def test_an_entry_without_a_name_is_unpacked() -> None:
+    """A name of no letters is no name that ends in a slash."""
+    content = zip_of(("x", PDF))
+    local, central = content.find(b"PK\x03\x04"), content.find(b"PK\x01\x02")
+    nameless = bytearray(content)
+    del nameless[central + 46]
+    del nameless[local + 30]
+    nameless[local + 26 : local + 28] = bytes(2)
+    central -= 1
+    nameless[central + 28 : central + 30] = bytes(2)
+    end = nameless.find(b"PK\x05\x06")
+    nameless[end + 12 : end + 20] = struct.pack("<II", end - central, central)
+
+    assert PDF == unpack("a.pdf", bytes(nameless), budget=BUDGET).content
+
+
 def test_stored_without_compression() -> None:
     """A zip need not compress."""
     assert PDF == unpack("a.pdf", zip_of(("a.pdf", PDF), compression=zipfile.ZIP_STORED), budget=BUDGET).content
