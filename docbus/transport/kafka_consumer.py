@@ -6,7 +6,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, conn
 
 from docbus.limits import MIB
 from docbus.transport.kafka_records import install
@@ -21,9 +21,13 @@ install()
 
 _VALUE = itemgetter(1)
 
-FETCH_BYTES: Final = 4 * MIB
-"""Bytes fetched at a time: four of the largest records, or thousands of small ones, and what still arrives within the
-time for a request on a slow line."""
+FETCH_BYTES: Final = 4 * MIB + 64 * 1024
+"""Bytes fetched at a time: four of the largest records, eight parts of large content with their frames, or thousands of
+small records, and what still arrives within the time for a request on a slow line."""
+READ_AHEAD_BYTES: Final = 2 * MIB
+"""Half of the bytes of an answer that are read from a socket before reading pauses. With the 64 KiB of aiokafka, which
+has no setting for them (0.14), reading a fetch of large content pauses and goes on dozens of times."""
+conn.READER_LIMIT = READ_AHEAD_BYTES
 FETCH_WAIT_MS: Final = 500
 """Milliseconds that a broker holds a fetch back while there is nothing; it answers at once when something comes."""
 SESSION_MS: Final = 30_000

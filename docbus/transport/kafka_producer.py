@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from docbus.transport.kafka_client import Connector
     from docbus.transport.port import NewRecord
 
-MAX_BATCH_BYTES: Final = 512 * KIB
-"""Bytes of a batch: at 10 ms to the broker and one batch in flight per partition, 50 MB/s; less than any topic's
-``max.message.bytes``. A record that is larger goes in a batch of its own."""
+MAX_BATCH_BYTES: Final = 1100 * KIB
+"""Bytes of a batch: at 10 ms to the broker and one batch in flight per partition, 110 MB/s; less than any topic's
+``max.message.bytes``, and room for two parts of large content."""
 MAX_ROUND_BYTES: Final = 4 * MIB
 """Bytes handed over before the acknowledgements are awaited. They may be one request, which has to arrive in the time
 for a request also on a slow line."""

@@ -62,15 +62,17 @@ class TolerantRecords:
         begin = self._at
         length = int.from_bytes(self._raw[begin + _LENGTH_AT : begin + _LOG_OVERHEAD], "big")
         self._at = begin + _LOG_OVERHEAD + length
-        return TolerantBatch(batch, self._raw[begin : self._at])
+        return TolerantBatch(batch, self._raw, begin, self._at)
 
 
 class TolerantBatch:
     """A batch that is iterated over by aiokafka as long as that works; everything else is aiokafka's."""
 
-    def __init__(self, batch: Any, raw: bytes) -> None:
+    def __init__(self, batch: Any, raw: bytes, begin: int, end: int) -> None:
         self._batch = batch
+        # Cut out only where it is needed: a batch may be a megabyte, and almost none is looked at twice.
         self._raw = raw
+        self._begin, self._end = begin, end
 
     def __getattr__(self, name: str) -> Any:
         """Return what the fetcher asks of the batch."""
@@ -97,7 +99,7 @@ class TolerantBatch:
         """Parse the batch anew, and return what comes after an offset."""
         batch = self._batch
         try:
-            found = [record for record in parse(self._raw, batch) if record.offset > after]
+            found = [record for record in parse(self._raw[self._begin : self._end], batch) if record.offset > after]
         except (IndexError, ValueError):
             found = []
         yield from found

@@ -13,7 +13,8 @@ atomicity         None. After an error any part of a call may be stored, except 
 duplicates        Possible whenever an append is repeated after an error; readers must be idempotent (design D5).
 visibility        A record is readable once it is stored, not before; readers wait for it without polling.
 time              ``timestamp_ms`` is the broker's clock at storing. It may go back when a leader changes.
-retention         A broker deletes by the topic's configuration; the embedded transport never deletes.
+retention         Records older than the topic's ``retention.ms`` are deleted, oldest first, some time after they have
+                  expired; the first offset of a partition then is above 0. Offsets are not given again.
 positions         A committed position is advice: brokers control it, and it is never proof of an outcome.
 cancellation      Cancelling a read loses no record. Cancelling an append leaves its outcome unknown.
 concurrency       One transport belongs to one event loop; its methods may run at the same time.

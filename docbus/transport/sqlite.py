@@ -2,6 +2,9 @@
 
 For trying docbus out, for tests, and for a pilot. It keeps every guarantee of the port; beyond it, one append is one
 transaction, synced to disk, and either stored as a whole or not at all. Never on a network file system.
+
+It honours a topic's ``retention.ms``, and no other limit: while somebody appends, what has expired is deleted every few
+minutes. The file does not get smaller by it; the room goes to what is stored next.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from docbus.transport import sqlite_log as log
 from docbus.transport import sqlite_topics as topics_of
 from docbus.transport.sqlite_file import BusFile
 from docbus.transport.sqlite_groups import SqliteSubscription
+from docbus.transport.sqlite_retention import Retention
 from docbus.transport.sqlite_watch import ChangeWatch, Version
 
 if TYPE_CHECKING:
@@ -31,7 +35,7 @@ class SqliteTransport:
 
     Args:
         path: The file; made if it is not there. Locks of groups lie beside it, in ``<path>.groups``.
-        clock: Stamps what is stored.
+        clock: Stamps what is stored, and says what has expired.
     """
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
@@ -40,6 +44,7 @@ class SqliteTransport:
         self._clock = clock or SystemClock()
         self._file = BusFile(path)
         self._watch = ChangeWatch(self._file)
+        self._retention = Retention(path)
 
     async def start(self) -> None:
         """See the port."""
@@ -56,11 +61,13 @@ class SqliteTransport:
             return []
         now_ms = self._clock.now_ms()
         loop = asyncio.get_running_loop()
-        # From the file's thread, so that readers wake also when the caller was cancelled meanwhile.
-        return await self._file.write(
-            lambda connection: log.append(connection, records, now_ms),
-            stored=lambda: loop.call_soon_threadsafe(self._watch.appended),
-        )
+
+        def stored(connection: sqlite3.Connection) -> None:
+            # From the file's thread, so that readers wake also when the caller was cancelled meanwhile.
+            loop.call_soon_threadsafe(self._watch.appended)
+            self._retention.enforce(connection, now_ms)
+
+        return await self._file.write(lambda connection: log.append(connection, records, now_ms), stored=stored)
 
     async def read(
         self, topic: str, partition: int, offset: int, *, max_records: int, max_bytes: int, wait: float

@@ -113,14 +113,17 @@ class BusFile:
         return await self._hand_over(lambda: operation(connection))
 
     async def write(
-        self, operation: Callable[[sqlite3.Connection], T], *, stored: Callable[[], object] | None = None
+        self,
+        operation: Callable[[sqlite3.Connection], T],
+        *,
+        stored: Callable[[sqlite3.Connection], object] | None = None,
     ) -> T:
         """Run an operation as one transaction, synced to disk when this returns; then ``stored``, in its thread."""
 
         def job(connection: sqlite3.Connection) -> T:
-            outcome = _transaction(connection, operation)
+            outcome = transaction(connection, operation)
             if stored is not None:
-                stored()
+                stored(connection)
             return outcome
 
         return await self.run(job)
@@ -146,7 +149,7 @@ class BusFile:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             connection.execute("PRAGMA foreign_keys=ON")
-            _transaction(connection, self._prepare)
+            transaction(connection, self._prepare)
         except BaseException:
             connection.close()
             raise
@@ -182,7 +185,8 @@ def _use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _transaction(connection: sqlite3.Connection, operation: Callable[[sqlite3.Connection], T]) -> T:
+def transaction(connection: sqlite3.Connection, operation: Callable[[sqlite3.Connection], T]) -> T:
+    """Run an operation as one transaction, in the file's thread."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         outcome = operation(connection)

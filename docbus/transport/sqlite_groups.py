@@ -84,9 +84,9 @@ class SqliteSubscription:
     async def lag(self) -> dict[int, int]:
         """See the port."""
         self._check_entered()
-        ends = await self._transport.bounds(self._topic)
+        bounds = await self._transport.bounds(self._topic)
         positions = await self._transport.committed(self._group, self._topic)
-        return {number: end - (positions[number] or 0) for number, (_, end) in ends.items()}
+        return {number: max(0, end - max(positions[number] or 0, first)) for number, (first, end) in bounds.items()}
 
     def _check_entered(self) -> None:
         if self._lock is None:

@@ -33,6 +33,14 @@ _READ: Final = """
 SELECT "offset", stored_ms, key, value, headers FROM records
 WHERE partition_id = ? AND "offset" >= ? ORDER BY "offset" LIMIT ?
 """
+_STORED: Final = """
+SELECT "offset", stored_ms FROM records WHERE partition_id = ? AND "offset" >= ? ORDER BY "offset" LIMIT 1
+"""
+_STRETCHES: Final = """
+SELECT p.id, coalesce((SELECT min(r."offset") FROM records AS r WHERE r.partition_id = p.id), p.next_offset),
+       p.next_offset
+FROM topics AS t JOIN partitions AS p ON p.topic = t.id WHERE t.name = ? ORDER BY p.number
+"""
 _COMMIT: Final = """
 INSERT INTO positions (partition_id, group_name, next_offset) VALUES (?, ?, ?)
 ON CONFLICT (partition_id, group_name) DO UPDATE SET next_offset = excluded.next_offset
@@ -154,20 +162,28 @@ def beyond_end(topic: str, partition: int, offset: int, end: int) -> TransportEr
 
 
 def bounds(connection: sqlite3.Connection, topic: str) -> dict[int, tuple[int, int]]:
-    """Return first offset and end by partition; nothing is ever deleted, so the first is 0."""
-    return {number: (0, place.next_offset) for number, place in enumerate(places(connection, [topic])[topic])}
+    """Return first offset and end by partition; they are the same if nothing is left."""
+    return {number: (first, end) for number, (_, first, end) in enumerate(_stretches(connection, topic))}
 
 
 def offset_at(connection: sqlite3.Connection, topic: str, timestamp_ms: int) -> dict[int, int]:
-    """Return the first offset stored at or after a time by bisection: times do not go back, offsets have no gaps."""
+    """Return the first offset stored at or after a time by bisection: times do not go back within a partition."""
     found: dict[int, int] = {}
-    for number, place in enumerate(places(connection, [topic])[topic]):
-        low, high = 0, place.next_offset
+    for number, (place, first, end) in enumerate(_stretches(connection, topic)):
+        low, high = first, end
         while low < high:
             middle = (low + high) // 2
-            row = connection.execute(_READ, (place.id, middle, 1)).fetchone()
-            low, high = (middle + 1, high) if row[1] < timestamp_ms else (low, middle)
+            row = connection.execute(_STORED, (place, middle)).fetchone()
+            # Without a row, another process has deleted from here to the end since the bounds were read.
+            low, high = (row[0] + 1, high) if row and row[1] < timestamp_ms else (low, middle)
         found[number] = low
+    return found
+
+
+def _stretches(connection: sqlite3.Connection, topic: str) -> list[tuple[int, int, int]]:
+    """Return the id, the first offset and the end of each partition, by number, as they are at one moment."""
+    if not (found := connection.execute(_STRETCHES, (topic,)).fetchall()):
+        raise missing_topic(topic)
     return found
 
 

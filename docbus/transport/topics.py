@@ -30,6 +30,9 @@ LEDGER: Final = "ledger"
 KINDS: Final = (INBOX, CONTENT, QUARANTINE, DEAD_LETTER, LEDGER)
 """What an agency has; ``content`` is written by the agency and read by all, ``inbox`` the other way round."""
 
+CONTENT_PARTITION: Final = 0
+"""The partition of a content topic in which all parts lie: whoever looks for one reads on from where another lay."""
+
 MAX_TOPIC_BYTES: Final = 249
 """Bytes of a topic's name; Kafka's own limit."""
 
@@ -150,12 +153,13 @@ def unescape(text: str) -> str:
     raise TransportError(f"{text!r} is not an escaped part of a topic's name")
 
 
-def spec_of(topic: str, *, partitions: int = 1) -> TopicSpec:
+def spec_of(topic: str, *, partitions: int = 1, content_retention_ms: int = CONTENT_RETENTION_MS) -> TopicSpec:
     """Return a topic as it is meant to be.
 
     Args:
         topic: A name made by this module.
         partitions: How many; the directory always has one, because its order is the authority.
+        content_retention_ms: For how long a content topic keeps its parts; no other topic asks for it.
 
     Raises:
         TransportError: It is no topic of docbus.
@@ -166,11 +170,13 @@ def spec_of(topic: str, *, partitions: int = 1) -> TopicSpec:
     return TopicSpec(
         name=topic,
         partitions=1 if kind in {DIRECTORY, LEDGER} else partitions,
-        configuration=configuration_of(kind),
+        configuration=configuration_of(kind)
+        if kind != CONTENT
+        else MappingProxyType(configuration_of(kind) | {"retention.ms": str(content_retention_ms)}),
     )
 
 
-def configuration_of(kind: str) -> Mapping[str, str]:
+def configuration_of(kind: str) -> MappingProxyType[str, str]:
     """Return the intended configuration of a kind of topic, in Kafka's names.
 
     - ``compression.type``: what is stored is what was sent, so the broker unpacks a compressed batch and refuses a bomb

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docbus.transport.kafka import KafkaSettings, KafkaTransport
-from docbus.transport.sqlite import SqliteTransport
-from tests.contract.buses import Bus
+from tests.contract.buses import Bus, EmbeddedBus, KafkaBus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,11 +18,8 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
 async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bus]:
     """Each adapter in turn."""
-    if request.param == "kafka":
-        settings = KafkaSettings(bootstrap=request.getfixturevalue("kafka"), replication_factor=1)
-        bus = Bus("kafka", lambda: KafkaTransport(settings))
-    else:
-        bus = Bus("embedded", lambda: SqliteTransport(tmp_path / "bus.db"))
+    kafka = request.param == "kafka"
+    bus = KafkaBus(request.getfixturevalue("kafka")) if kafka else EmbeddedBus(tmp_path / "bus.db")
     yield bus
     await bus.aclose()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docbus.errors import GroupBusyError, TopicMissingError, TransportError
-from tests.contract.buses import PATIENCE, Bus, numbered, values
+from tests.contract.buses import PATIENCE, Bus, later_than, numbered, values
 
 if TYPE_CHECKING:
     from docbus.transport.port import Record, Start, Subscription, Transport
@@ -74,6 +74,27 @@ async def test_start_other_than_committed(bus: Bus, transport: Transport) -> Non
     )
     assert {b"3", b"4", b"12"} == set(await first(transport, topic, start={0: 3}, count=3))
     assert {0: 4, 1: 2} == await transport.committed(topic, topic)
+
+
+async def test_group_goes_on_with_what_is_left(bus: Bus, transport: Transport) -> None:
+    """A subscription that begins at an expired offset, however it was chosen, begins at the first that is left."""
+    topic = await bus.topic()
+    await transport.append(numbered(topic, 3))
+    await later_than(time.time_ns() // 1_000_000)
+    await transport.append(numbered(topic, 2, first=3))
+    async with transport.subscribe(topic, topic, start="committed") as subscription:
+        await fetch(subscription, 1)
+        await subscription.commit({0: 1})
+    await bus.expire(topic, 3)
+    starts: tuple[Start, ...] = ("committed", "earliest", {0: 2})
+    for start in starts:
+        async with transport.subscribe(topic, topic, start=start) as subscription:
+            assert [b"3", b"4"] == values(await fetch(subscription, 2))
+            assert {0: 2} == await subscription.lag()
+    assert {0: 1} == await transport.committed(topic, topic)
+    async with transport.subscribe(topic, f"{topic}.new", start="committed") as subscription:
+        assert [b"3", b"4"] == values(await fetch(subscription, 2))
+        assert {0: 2} == await subscription.lag()
 
 
 async def test_fetch_keeps_order_and_bounds(bus: Bus, transport: Transport) -> None:

@@ -11,8 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka import AIOKafkaProducer
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -23,20 +22,19 @@ from docbus.transport import kafka_client, kafka_probe, kafka_producer
 from docbus.transport.kafka import KafkaSettings, KafkaTransport
 from docbus.transport.port import NewRecord, TopicSpec
 from docbus.transport.topics import MAX_RECORD_BYTES
-from tests.contract.buses import PATIENCE, Bus, numbered, read_all, values
+from tests.contract.buses import PATIENCE, Bus, KafkaBus, numbered, read_all, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from docbus.transport.kafka_subscription import KafkaSubscription
-    from docbus.transport.port import Record, Start
+    from docbus.transport.port import Record
 
 
 @pytest.fixture
 async def bus(kafka: str) -> AsyncIterator[Bus]:
     """Kafka alone, in place of each adapter in turn."""
-    settings = KafkaSettings(bootstrap=kafka, replication_factor=1)
-    bus = Bus("kafka", lambda: KafkaTransport(settings))
+    bus = KafkaBus(kafka)
     yield bus
     await bus.aclose()
 
@@ -230,24 +228,6 @@ async def test_silent_broker_is_reported(bus: Bus, transport: KafkaTransport, mo
                 with contextlib.suppress(BrokerUnavailableError):
                     await subscription.fetch(max_records=9, max_bytes=99, wait=0.1)
         assert [b"0"] == values(await fetch(subscription, 1))
-
-
-async def test_what_retention_deleted_is_passed_over(bus: Bus, transport: KafkaTransport, kafka: str) -> None:
-    """Reads and subscriptions that begin at a deleted offset begin at the first that is left."""
-    topic = await bus.topic()
-    await transport.append(numbered(topic, 5))
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=3)})
-    await admin.close()
-    assert {0: (3, 5)} == await transport.bounds(topic)
-    records = await transport.read(topic, 0, 1, max_records=9, max_bytes=99, wait=PATIENCE)
-    assert [b"3", b"4"] == values(records)
-    starts: tuple[Start, ...] = ("earliest", {0: 1})
-    for start in starts:
-        async with transport.subscribe(topic, topic, start=start) as subscription:
-            assert [b"3", b"4"] == values(await fetch(subscription, 2))
-            assert {0: 2} == await subscription.lag()
 
 
 async def test_too_many_replicas(kafka: str) -> None:
