@@ -6,10 +6,13 @@ The journey of a document; the step numbers stand in code, errors, tests and spe
 step       where                               what
 =========  ==================================  ==============================================================
 P1 accept  ``producers.publisher``             checked, encrypted (P2), and on disk in the outbox
+P2 parts   ``producers.staging``               large content encrypted part by part, on disk beside the outbox
+P4 upload  ``producers.uploading``             parts acknowledged, once for all recipients, before anything is sealed
 P3 sign    ``envelope.batch``                  everything waiting becomes one batch; exact bytes are stored
 P4 send    ``producers.drain``                 acknowledged by all in-sync replicas, in stream order
 C1 verify  ``verification.verifier``           a numbered checklist, bytes in, result or error out
 C2 open    ``verification.opening``            unwrapped, decrypted, every digest and the commitment checked
+C2 fetch   ``consumers.fetching``              parts checked one by one, the whole at the end; only its stream waits
 C3 deliver ``consumers.sinks``                 filed in the DMS, idempotent by name
 C4 receipt ``consumers``, ``producers``        outcome and signed range receipt in one transaction
 C5 commit  ``consumers.subscriber``            the lowest undecided offset, last of all
@@ -28,9 +31,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from docbus.client.agency import Agency
     from docbus.consumers.sinks.handler import IncomingDocument
-    from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created, Delivery, Reject, Retry, Sink
+    from docbus.consumers.sinks.port import (
+        AlreadyThere,
+        Conflict,
+        Created,
+        DeliveredFile,
+        Delivery,
+        Reject,
+        Retry,
+        Sink,
+    )
     from docbus.documents.document import Document, DocumentReference, Urgency
-    from docbus.documents.file import File
+    from docbus.documents.file import File, FileStream
     from docbus.documents.statuses import StatusCode
     from docbus.errors import DocbusError, SinkUnavailableError
     from docbus.identity.agency import AgencyId
@@ -46,11 +58,13 @@ _HOMES = {
     "AlreadyThere": "docbus.consumers.sinks.port",
     "Conflict": "docbus.consumers.sinks.port",
     "Created": "docbus.consumers.sinks.port",
+    "DeliveredFile": "docbus.consumers.sinks.port",
     "Delivery": "docbus.consumers.sinks.port",
     "DocbusError": "docbus.errors",
     "Document": "docbus.documents.document",
     "DocumentReference": "docbus.documents.document",
     "File": "docbus.documents.file",
+    "FileStream": "docbus.documents.file",
     "IncomingDocument": "docbus.consumers.sinks.handler",
     "Journey": "docbus.producers.journey",
     "Leg": "docbus.producers.journey",
@@ -70,11 +84,13 @@ __all__ = [
     "AlreadyThere",
     "Conflict",
     "Created",
+    "DeliveredFile",
     "Delivery",
     "DocbusError",
     "Document",
     "DocumentReference",
     "File",
+    "FileStream",
     "IncomingDocument",
     "Journey",
     "Leg",

@@ -29,6 +29,7 @@
     │   └── GroupBusyError             somebody else reads with this group
     ├── DeliveryError
     │   └── SinkUnavailableError       (retriable)
+    ├── ContentUnavailableError        parts of large content have expired, or are nowhere to be found
     ├── WaitTimeoutError               a bounded wait ran out                      (retriable)
     └── AuditError                     evidence cannot be read
 
@@ -231,6 +232,17 @@ class SinkUnavailableError(DeliveryError):
 
     code = "sink_unavailable"
     retriable = True
+
+
+class ContentUnavailableError(DocbusError):
+    """Parts of large content cannot be had; ``code`` is the reason, see ``documents.refusals``."""
+
+    code = "content_missing"
+
+    def __init__(self, code: str, text: str, *, hint: str | None = None) -> None:
+        """Carry the reason."""
+        super().__init__(text, hint=hint)
+        self.code = code
 
 
 class WaitTimeoutError(DocbusError):

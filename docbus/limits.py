@@ -8,8 +8,8 @@ MIB = 1024 * KIB
 # --- the wire -------------------------------------------------------------------------------------
 MAX_ENVELOPE_BYTES = 1 * MIB
 """Bytes of one record value; the topics allow 1.25 MiB, so that the broker never is the one to refuse."""
-MAX_PACKAGE_BYTES = 768 * KIB
-"""Bytes of package ciphertext inside an envelope; leaves room for statement, wraps and proof."""
+MAX_PACKAGE_BYTES = 256 * KIB
+"""Bytes of package ciphertext inside an envelope; what is more travels in parts, once for all recipients."""
 MAX_STATEMENT_BYTES = 64 * KIB
 """Bytes of one statement: about 900 references or refusals with names at their limits, thousands with usual ones."""
 MAX_STATEMENT_HEAD_BYTES = 1 * KIB
@@ -24,6 +24,14 @@ MAX_WRAP_BYTES = 2 * KIB
 """Bytes of a wrapped key; X-Wing with AES-256-GCM makes 1,168."""
 MAX_HINTS = 4096
 """Hints about large content; unsigned, so kept few."""
+MAX_HINTED_OFFSETS = 16_384
+"""Offsets in all hints of one envelope, some 600 KiB of memory; a reader finds the rest by reading on."""
+PART_BYTES = 512 * KIB
+"""Bytes of plaintext in every part of large content but the last: two parts, encrypted, fit one batch of a topic."""
+MAX_PARTS = 131_072
+"""Parts of all large content of one document, 64 GiB: bounds tree and path, whatever a statement declares."""
+MAX_PART_RECORD_BYTES = 640 * KIB
+"""Bytes of a record with one part: 524,872 of ciphertext, 17 hashes, and room."""
 
 # --- statements -----------------------------------------------------------------------------------
 MAX_AGENCY_ID_BYTES = 64

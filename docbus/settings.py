@@ -24,11 +24,20 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from docbus.errors import ConfigurationError
+from docbus.limits import MAX_PARTS, PART_BYTES
+from docbus.transport.topics import CONTENT_RETENTION_MS, DAY_MS
 
 FILE_NAME = "docbus.toml"
 GENESIS_BYTES = 32
 DEFAULT_OUTBOX_BYTES = 10 * 1024**3
 """Bytes the outbox may hold before `publish` refuses: hours of a province's documents on any disk."""
+DEFAULT_DOCUMENT_BYTES = 4 * 1024**3
+"""Bytes of one document: a case file of scanned pages has hundreds of megabytes."""
+DEFAULT_SPOOL_BYTES = 16 * 1024**3
+"""Bytes of received content that is not filed yet."""
+MAX_CONTENT_BYTES = MAX_PARTS * PART_BYTES
+"""What the protocol carries in one document, 64 GiB."""
+DEFAULT_RETENTION_DAYS = CONTENT_RETENTION_MS // DAY_MS
 
 
 class _Table(BaseModel):
@@ -109,6 +118,21 @@ class SinkSettings(_Table):
     folder: Path = Path("documents")
 
 
+class ContentSettings(_Table):
+    """Large content: where it waits, how much of it is sent and taken, and how long a content topic keeps it."""
+
+    folder: Path = Path("content")
+    max_bytes: Annotated[int, Field(ge=1024**2, le=MAX_CONTENT_BYTES)] = DEFAULT_DOCUMENT_BYTES
+    spool_bytes: Annotated[int, Field(ge=1024**2)] = DEFAULT_SPOOL_BYTES
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = DEFAULT_RETENTION_DAYS
+
+    @model_validator(mode="after")
+    def _fits(self) -> ContentSettings:
+        if self.spool_bytes < self.max_bytes:
+            raise ValueError("spool_bytes is less than max_bytes, so the largest document would never be fetched")
+        return self
+
+
 class OutboxSettings(_Table):
     """How much may wait."""
 
@@ -150,6 +174,7 @@ class Settings(BaseSettings):
     kafka: KafkaServerSettings | None = None
     sink: SinkSettings = SinkSettings()
     outbox: OutboxSettings = OutboxSettings()
+    content: ContentSettings = ContentSettings()
 
     @model_validator(mode="after")
     def _one_transport(self) -> Settings:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import sys
 import time
@@ -29,11 +30,12 @@ from docbus.client.connect import started_transport
 from docbus.client.trial import found_exchange
 from docbus.clock import SystemClock
 from docbus.documents.document import Document
-from docbus.documents.file import File
+from docbus.documents.file import File, FileStream
 from docbus.edxml.mapping import to_document
 from docbus.edxml.model import EdXMLDocument
 from docbus.edxml.reader import read
 from docbus.errors import DocbusError, UnknownAgencyError
+from docbus.limits import PART_BYTES
 from docbus.settings import FILE_NAME, EmbeddedSettings, KafkaServerSettings, load_settings
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = "vn-demo"
+SCAN_BYTES = 20_000_000
+"""A scanned plan; anything over 256 KiB travels in parts."""
 WAIT_SECONDS = 60.0
 """Seconds for all receipts; the embedded transport needs about one."""
 
@@ -91,8 +95,8 @@ def gather_inputs(edxml: Path | None) -> list[tuple[str, bytes]]:
     return [(path.name, path.read_bytes()) for path in found_files]
 
 
-def prepare(inputs: Sequence[tuple[str, bytes]], agencies: dict[str, Agency], mark: str) -> list[Published]:
-    """Make documents of edXML files, and one of our own; say what a reader had to forgive."""
+def prepare(inputs: Sequence[tuple[str, bytes]], agencies: dict[str, Agency], mark: str, scan: Path) -> list[Published]:
+    """Make documents of edXML files, and two of our own; say what a reader had to forgive."""
     everybody = [code for code, _ in AGENCIES]
     prepared = []
     for name, content in inputs:
@@ -120,6 +124,19 @@ def prepare(inputs: Sequence[tuple[str, bytes]], agencies: dict[str, Agency], ma
         if len(fields.warnings) > 1:
             console.print(f"  {name}: and {len(fields.warnings) - 1} more warnings", style="dim", markup=False)
         prepared.append(Published(sender, document, name))
+    prepared.append(
+        Published(
+            "H26",
+            Document(
+                document_id="000.00.00.H26,2026/11/23,17/TTr-UBND" + mark,
+                title="Hồ sơ quy hoạch, bản quét",
+                number="17/TTr-UBND",
+                files=(FileStream(name=scan.name, opener=lambda: scan.open("rb"), size=SCAN_BYTES),),
+                recipients=tuple(everybody[1:]),
+            ),
+            "a scan of 20 MB to all",
+        )
+    )
     prepared.append(
         Published(
             "H26",
@@ -180,13 +197,27 @@ async def quarantined(transport: Transport, agency: str, before: int) -> dict[st
     return {name: content.decode() for name, content in records[-1].headers}
 
 
+def content_of(file: File | FileStream) -> bytes:
+    """Return what a file holds."""
+    if isinstance(file, File):
+        return file.content
+    with file.opener() as stream:
+        return stream.read()
+
+
+async def parts_on_the_bus(agency: Agency) -> int:
+    """Return how many parts of large files an agency has put on the bus."""
+    first, end = (await agency.transport.bounds(topics.content(agency.id)))[0]
+    return end - first
+
+
 def filed(folder: Path, code: str, document: Document) -> bool:
     """Tell whether the agency's folder holds every file of the document, byte for byte."""
     for path in (folder / code / "documents").glob("*/metadata.json"):
         described = json.loads(path.read_text())["document"]
         if described["document_id"] == document.document_id:
             held = {entry["name"]: (path.parent / entry["path"]).read_bytes() for entry in described["files"]}
-            return held == {file.name: file.content for file in document.files}
+            return held == {file.name: content_of(file) for file in document.files}
     return False
 
 
@@ -196,8 +227,13 @@ async def exchange(folder: Path, edxml: Path | None, mark: str) -> None:
         agencies = {}
         for code, _ in AGENCIES:
             agencies[code] = await stack.enter_async_context(Agency.open(folder / code))
-        console.print("\n[bold]2. Documents[/bold]: edXML files, one to many, three attachments, every diacritic")
-        published = prepare(gather_inputs(edxml), agencies, mark)
+        console.print(
+            "\n[bold]2. Documents[/bold]: edXML files, one to many, three attachments, 20 MB, every diacritic"
+        )
+        scan = folder / "bản đồ quy hoạch.tif"
+        scan.write_bytes(os.urandom(SCAN_BYTES))
+        published = prepare(gather_inputs(edxml), agencies, mark, scan)
+        before = await parts_on_the_bus(agencies["H26"])
         begun = time.perf_counter()
         for one in published:
             await agencies[one.sender].publish_documents([one.document])
@@ -224,14 +260,18 @@ async def exchange(folder: Path, edxml: Path | None, mark: str) -> None:
             for recipient in one.document.recipients
         )
         claim(held, "every file lies in its recipients' folders, byte for byte")
+        parts = await parts_on_the_bus(agencies["H26"]) - before
+        claim(
+            parts == -(-SCAN_BYTES // PART_BYTES), f"20 MB went to four agencies, their {parts} parts were written once"
+        )
         claim(any(len(one.document.files) == 3 for one in published), "one document had three attachments")  # noqa: PLR2004
         claim(any(len(one.document.recipients) >= 4 for one in published), "one document went to many recipients")  # noqa: PLR2004
 
         console.print("\n[bold]3. An attack[/bold]: one bit of an envelope in the inbox of H26 is changed")
         hanoi = agencies["H26"]
-        before = (await hanoi.transport.bounds(topics.quarantine(hanoi.id)))[0][1]
+        set_aside = (await hanoi.transport.bounds(topics.quarantine(hanoi.id)))[0][1]
         original = await tamper(hanoi.transport, topics.inbox(hanoi.id))
-        headers = await quarantined(hanoi.transport, hanoi.id, before)
+        headers = await quarantined(hanoi.transport, hanoi.id, set_aside)
         console.print(
             f"  {headers['docbus_step']} {headers['docbus_reason']}: {headers['docbus_detail']}", markup=False
         )

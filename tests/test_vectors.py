@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from docbus.envelope.package import Outside
+from docbus.envelope.parts import AttachmentContext
+from docbus.envelope.statement import DocumentBody
 from docbus.errors import IndeterminateError, VerificationError
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.verification.checks import AUTHORITY_CODES, CHECKS
 from docbus.verification.opening import Opener
+from docbus.verification.parts import WantedContent, check_part, check_whole, claimed_part, open_checked
 from docbus.verification.verifier import Verified, Verifier
 from tests.vectors.build_vectors import build, differences
-from tests.vectors.building.vector import AUDITOR_MODE, FORMAT, RECIPIENT_MODE, plain, plain_package
+from tests.vectors.building.vector import AUDITOR_MODE, FORMAT, RECIPIENT_MODE, plain, plain_attachment, plain_package
 from tests.vectors.building.world import load_decrypter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from docbus.envelope.package import Package
     from docbus.identity.snapshot import TrustSnapshot
 
@@ -47,6 +54,11 @@ def _value(name: str) -> bytes:
     return (FOLDER / "envelope" / name / "envelope.bin").read_bytes()
 
 
+def _parts(name: str) -> list[bytes]:
+    folder = FOLDER / "envelope" / name
+    return [(folder / f"part-{number}.bin").read_bytes() for number in range(_expected(name).get("parts", 0))]
+
+
 def _run(name: str, verifier: Verifier) -> tuple[Verified, Package | None]:
     """Do with a vector what its mode says."""
     told = _expected(name)
@@ -60,9 +72,40 @@ def _run(name: str, verifier: Verifier) -> tuple[Verified, Package | None]:
     return verified, Opener(recipient, [load_decrypter(pem)]).open(verified)
 
 
+def _wanted(verified: Verified, package: Package) -> Iterator[WantedContent]:
+    """Yield what statement and manifest say of each attachment, in the statement's order."""
+    head, body = verified.statement.head, verified.statement.body
+    if not isinstance(body, DocumentBody):
+        return
+    files = {
+        file.place.attachment: (file, file.place.key)
+        for file in package.manifest.files
+        if isinstance(file.place, Outside)
+    }
+    for index, attachment in enumerate(body.attachments):
+        file, key = files[index]
+        context = AttachmentContext(head.environment, head.sender, body.document_id, body.revision, index)
+        yield WantedContent(context, attachment.size, attachment.digest, key, file.size, file.digest)
+
+
+def _attachments(verified: Verified, package: Package, values: Iterator[bytes]) -> Iterator[bytes]:
+    """Take as many records as each attachment has parts, and yield its plaintext."""
+    for wanted in _wanted(verified, package):
+        opened: dict[int, bytes] = {}
+        while len(opened) < wanted.parts:
+            part = claimed_part(next(values))
+            check_part(part, wanted)
+            opened[part.index] = open_checked(part, wanted)
+        plaintext = b"".join(opened[index] for index in range(wanted.parts))
+        check_whole(len(plaintext), sha256(plaintext).digest(), wanted)
+        yield plaintext
+
+
 def _outcome(name: str, verifier: Verifier) -> tuple[str, str | None, str | None]:
     try:
-        _run(name, verifier)
+        verified, package = _run(name, verifier)
+        if package is not None:
+            list(_attachments(verified, package, iter(_parts(name))))
     except VerificationError as error:
         return "failed", error.step, error.code
     except IndeterminateError as error:
@@ -80,16 +123,20 @@ def test_outcome_step_and_code_are_the_expected_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in FAILING])
 def test_what_passes_is_decoded_as_expected(name: str) -> None:
-    """Every field of statement and package, the digest and the findings are those that were put in."""
+    """Every field of statement and package, the digest, the findings and the attachments are those that were put in."""
     told = _expected(name)
 
     verified, package = _run(name, Verifier())
+    values = iter(_parts(name))
+    attachments = [] if package is None else list(_attachments(verified, package, values))
 
     assert told["statement_digest"] == verified.digest.hex()
     assert told["findings"] == list(verified.findings)
     assert told["statement"] == json.loads(json.dumps(plain(verified.statement)))
     if told["mode"] == RECIPIENT_MODE:
         assert told["package"] == (None if package is None else json.loads(json.dumps(plain_package(package))))
+    assert told.get("attachments", []) == [plain_attachment(plaintext) for plaintext in attachments]
+    assert [] == list(values)
 
 
 @pytest.mark.parametrize("order", [NAMES, NAMES[::-1]], ids=["forwards", "backwards"])
@@ -112,13 +159,26 @@ def test_names_tell_what_fails() -> None:
 
 @pytest.mark.parametrize("name", FAILING)
 def test_a_failing_vector_is_derived_from_a_valid_one(name: str) -> None:
-    """The vector it is based on passes, and its bytes or its circumstances are other ones."""
+    """The vector it is based on passes, and its bytes, its parts or its circumstances are other ones."""
     told = _expected(name)
     base = _expected(told["based_on"])
     circumstances = ("mode", "recipient", "record_key", "directory_position", "now_ms")
 
     assert "passed" == base["outcome"]
-    assert _value(name) != _value(told["based_on"]) or any(told[key] != base[key] for key in circumstances)
+    assert (
+        _value(name) != _value(told["based_on"])
+        or _parts(name) != _parts(told["based_on"])
+        or any(told[key] != base[key] for key in circumstances)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_has_the_files_it_names(name: str) -> None:
+    """Parts are numbered from 0 without holes, and there is nothing that a reader would overlook."""
+    there = {path.name for path in (FOLDER / "envelope" / name).iterdir()}
+    parts = {f"part-{number}.bin" for number in range(_expected(name).get("parts", 0))}
+
+    assert {"README.md", "envelope.bin", "expected.json"} | parts == there
 
 
 def test_every_check_has_a_vector() -> None:

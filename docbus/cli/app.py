@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from docbus.cli import (
     agencies,
+    content,
     export,
     founding,
     provision,
@@ -83,7 +84,7 @@ def root(
     session.folder, session.quiet, session.verbose = folder, quiet, verbose
 
 
-for part in (founding, publish, serve, track, status, export, verify, replay, provision):
+for part in (founding, publish, serve, track, status, content, export, verify, replay, provision):
     app.add_typer(part.app)
 app.add_typer(registrar.app, name="registrar")
 app.add_typer(agencies.app, name="agency")

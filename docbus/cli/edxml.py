@@ -5,23 +5,56 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from docbus.documents.file import File, FileStream
+from docbus.documents.media_types import media_type_of
+from docbus.errors import EdXMLError
+from docbus.limits import MIB
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from docbus.cli.session import Session
     from docbus.client.agency import Agency
     from docbus.documents.document import Document
-    from docbus.documents.file import File
 
+BEGIN_BYTES = 4096
+"""Bytes in which the namespace of an edXML file stands, if it is one."""
+MAX_EDXML_BYTES = 256 * MIB
+"""Bytes of an edXML file, which is read whole; attachments stand in it as base64."""
 SHOWN_WARNINGS = 10
 """Warnings about one file that are shown; a bad one has dozens, all of one kind."""
 
 
-def looks_like_edxml(file: File) -> bool:
-    """Tell whether a file is to be read as edXML: its name says so, or it begins like it."""
-    if Path(file.name).suffix.lower() == ".edxml":
-        return True
-    begin = file.content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+def edxml_file(file: File | FileStream) -> File | None:
+    """Return a file in memory if it is to be read as edXML: its name says so, or it begins like it; else None.
+
+    Standard input is read as it is named, because it cannot be looked into and then read again.
+
+    Raises:
+        EdXMLError: It is edXML, and too large to be one.
+        DocumentError: It is empty.
+    """
+    named = Path(file.name).suffix.lower() == ".edxml"
+    if isinstance(file, File):
+        return file if named or _begins_like_edxml(file.content) else None
+    if file.size is None and not named:
+        return None
+    with file.opener() as stream:
+        begin = stream.read(BEGIN_BYTES)
+        if not named and not _begins_like_edxml(begin):
+            return None
+        content = begin + stream.read(MAX_EDXML_BYTES + 1 - len(begin))
+    if len(content) > MAX_EDXML_BYTES:
+        raise EdXMLError(
+            f"{file.name} has more than {MAX_EDXML_BYTES:,} bytes, which no edXML file has",
+            hint="Send it as a plain file with --as-file.",
+            step="P1",
+        )
+    return File(name=file.name, media_type=media_type_of(file.name, content), content=content)
+
+
+def _begins_like_edxml(content: bytes) -> bool:
+    begin = content[:BEGIN_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
     return begin.startswith(b"<") and (b"edXML" in begin or b"www.e-doc.vn" in begin)
 
 
@@ -35,7 +68,6 @@ def edxml_document(session: Session, agency: Agency, file: File, to: Sequence[st
     from docbus.edxml.mapping import to_document
     from docbus.edxml.model import EdXMLStatus
     from docbus.edxml.reader import read
-    from docbus.errors import EdXMLError
 
     try:
         edxml = read(file.content)

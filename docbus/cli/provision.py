@@ -33,13 +33,15 @@ def provision(
     from docbus.client.connect import started_transport
     from docbus.registry.follow import fetch_directory
     from docbus.registry.provision import Action, Provisioned, apply, plan
+    from docbus.transport.topics import DAY_MS
 
     settings = session.settings()
 
     async def work() -> tuple[list[Step], Provisioned]:
         async with started_transport(settings) as transport:
             snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
-            steps = await plan(transport, snapshot)
+            retention_ms = settings.content.retention_days * DAY_MS
+            steps = await plan(transport, snapshot, content_retention_ms=retention_ms)
             if dry_run:
                 left = tuple(step for step in steps if step.action is Action.UNCHANGEABLE)
                 return steps, Provisioned(created=(), configured=(), left=left)

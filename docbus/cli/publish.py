@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from docbus.cli import options
-from docbus.cli.edxml import edxml_document, looks_like_edxml
+from docbus.cli.edxml import edxml_document, edxml_file
 from docbus.cli.examples import examples
 from docbus.cli.output import Form, line, write_json
+from docbus.cli.progress import progress
 from docbus.cli.session import Session, begin
+from docbus.cli.waiting import wait_showing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from docbus.client.agency import Agency
     from docbus.documents.document import Document
-    from docbus.documents.file import File
+    from docbus.documents.file import File, FileStream
     from docbus.producers.journey import Journey
     from docbus.producers.publisher import Accepted
 
@@ -28,8 +30,6 @@ app = typer.Typer(rich_markup_mode=None)
 STANDARD_INPUT = "-"
 SHOWN_RECIPIENTS = 10
 """Recipients that are named when a document is accepted."""
-_MAX_INPUT_BYTES = 64 * 1024 * 1024
-"""Bytes read from standard input before giving up; far more than any document may have."""
 
 
 @app.command(
@@ -38,6 +38,7 @@ _MAX_INPUT_BYTES = 64 * 1024 * 1024
         "docbus publish letter.pdf annex.xlsx --to H26 --to H37.02.02 --title 'Report on the second quarter'",
         "docbus publish decision.edxml",
         "generate-report | docbus publish - --name report.csv --to H26 --id report-2026-11-23",
+        "docbus publish case-file.zip --to H26 --wait sent --timeout 3600",
         "docbus publish recall.txt --to H26 --kind recall --concerns report-2026-11-23",
         "docbus publish letter.pdf --to H26 --wait received --timeout 60",
     ),
@@ -77,7 +78,9 @@ def publish(
 ) -> int:
     """Publish a document; returns once it is accepted, which means on disk in the outbox.
 
-    From then on it cannot be lost: `docbus run` or `docbus send` sends it, also after a crash. A single edXML file is
+    Files may have any size up to max_bytes in [content]: they are read once, encrypted, and kept on disk until they
+    are sent. From then on the document cannot be lost: `docbus run` or `docbus send` sends it, also after a crash. A
+    single edXML file is
     read: its recipients, title and files are the document's unless options say otherwise.
     """
     session = begin(context)
@@ -109,16 +112,17 @@ def publish(
                 code, named = answered
                 wanted["in_reply_to"] = DocumentReference(sender=agency.snapshot.resolve(code), **named._asdict())
             document = _document(session, agency, sources, to or (), wanted, as_file=as_file)
-            accepted = (await agency.publish_documents([document]))[0]
-            return document, accepted, await _waited(agency, accepted, wait, timeout)
+            with progress(session, f"encrypting {document.document_id}") as tell:
+                accepted = (await agency.publish_documents([document], progress=tell))[0]
+            return document, accepted, await _waited(session, agency, accepted, wait, timeout)
 
     document, accepted, journey = session.run(work())
     _show(session, document, accepted, journey, output)
     return 0 if journey is None or all(leg.state not in {"refused", "failed"} for leg in journey.legs) else 1
 
 
-def read_files(paths: Sequence[str], name: str | None) -> list[File]:
-    """Read all files.
+def read_files(paths: Sequence[str], name: str | None) -> list[File | FileStream]:
+    """Return all files; what they hold is read when the document is published.
 
     Raises:
         DocumentError: One cannot be read, is empty, or is a directory.
@@ -131,18 +135,16 @@ def read_files(paths: Sequence[str], name: str | None) -> list[File]:
     return [_read_input(name or "") if path == STANDARD_INPUT else read_file(path) for path in paths]
 
 
-def _read_input(name: str) -> File:
-    from docbus.documents.file import File
-    from docbus.documents.media_types import media_type_of
+def _read_input(name: str) -> FileStream:
+    from docbus.documents.file import FileStream
 
-    content = sys.stdin.buffer.read(_MAX_INPUT_BYTES)
-    return File(name=name, media_type=media_type_of(name, content), content=content)
+    return FileStream(name=name, opener=lambda: sys.stdin.buffer)
 
 
 def _document(
     session: Session,
     agency: Agency,
-    sources: Sequence[File],
+    sources: Sequence[File | FileStream],
     to: Sequence[str],
     wanted: dict[str, Any],
     *,
@@ -154,8 +156,9 @@ def _document(
     from docbus.errors import DocumentError
     from docbus.wire.ids import uuid7_text
 
-    if len(sources) == 1 and not as_file and looks_like_edxml(sources[0]):
-        return replace(edxml_document(session, agency, sources[0], to), **wanted)
+    edxml = None if as_file or len(sources) != 1 else edxml_file(sources[0])
+    if edxml is not None:
+        return replace(edxml_document(session, agency, edxml, to), **wanted)
     if not to:
         raise DocumentError(
             "no recipient is given", hint="Name one with --to CODE; `docbus agency list` shows the codes.", step="P1"
@@ -168,13 +171,19 @@ def _document(
     return Document(**(defaults | wanted), files=tuple(sources), recipients=recipients)
 
 
-async def _waited(agency: Agency, accepted: Accepted, wait: str, timeout: float) -> Journey | None:  # noqa: ASYNC109
+async def _waited(
+    session: Session,
+    agency: Agency,
+    accepted: Accepted,
+    wait: str,
+    timeout: float,  # noqa: ASYNC109
+) -> Journey | None:
     """Send, and for receipts receive, until the document has come so far."""
     if wait == "accepted":
         return None
     until: Literal["sent", "received"] = "sent" if wait == "sent" else "received"
     async with agency.serving(receive=until == "received"):
-        return await agency.wait(accepted.document_id, until=until, timeout=timeout, revision=accepted.revision)
+        return await wait_showing(session, agency, accepted, until, timeout)
 
 
 def _show(session: Session, document: Document, accepted: Accepted, journey: Journey | None, output: Form) -> None:

@@ -63,7 +63,7 @@ def _serve(context: typer.Context, does: str, *, send: bool, receive: bool, star
     session = begin(context, serving=True)
     point = None if start is None else options.parse_point(start)
     from docbus.client.agency import Agency
-    from docbus.client.running import relax_collector
+    from docbus.client.running import relax_allocator, relax_collector
 
     async def work() -> None:
         stop = asyncio.Event()
@@ -75,6 +75,7 @@ def _serve(context: typer.Context, does: str, *, send: bool, receive: bool, star
                 if point is not None:
                     offsets = await offsets_of(agency.transport, topics.inbox(agency.id), point)
                 relax_collector()
+                relax_allocator()
                 session.note(f"{agency.id} ({agency.name}) {does}; stop with Ctrl-C")
                 await agency.run(stop=stop, send=send, receive=receive, start=offsets)
         session.note("stopped")

@@ -13,8 +13,11 @@ from docbus.cli.output import Form, line, pairs, plain, table, when, write_json
 from docbus.cli.session import begin
 
 if TYPE_CHECKING:
+    from docbus.client.expiry import ContentExpiry
     from docbus.client.status import AgencyStatus
+    from docbus.consumers.content_overview import AwaitedContent, AwaitedDocument
     from docbus.consumers.overview import LedgerOverview
+    from docbus.producers.content import ContentCounts
     from docbus.producers.journey import OutboxCounts
 
 app = typer.Typer(rich_markup_mode=None)
@@ -51,7 +54,8 @@ def _show(found: AgencyStatus) -> None:
     lag = "not known" if found.lag is None else f"{sum(found.lag.values()):,} records not decided yet"
     nobody = "nobody; `docbus run` does both"
     work = {"sending": found.sending or nobody, "receiving": found.receiving or nobody}
-    pairs({"directory": known} | work | _outbox(found.outbox) | {"inbox": lag} | _inbox(found.inbox))
+    inbox = _inbox(found.inbox) | {"  content expires from": _expiry(found.expiry)}
+    pairs({"directory": known} | work | _outbox(found.outbox) | {"inbox": lag} | inbox)
     _tables(found)
 
 
@@ -68,7 +72,31 @@ def _outbox(outbox: OutboxCounts) -> dict[str, str | None]:
         "  failed": f"{outbox.failed:,}" if outbox.failed else None,
         "  receipts to send": f"{outbox.receipts_waiting:,}" if outbox.receipts_waiting else None,
         "  bytes": f"{outbox.used_bytes:,}",
+        "  large content": _uploads(outbox.content),
     }
+
+
+def _uploads(content: ContentCounts) -> str | None:
+    """Say how much large content is kept, and how much of it is still to be uploaded."""
+    if not content.kept_bytes:
+        return None
+    text = f"{content.kept_bytes:,} bytes kept until everybody has it, and a day longer"
+    if content.uploads:
+        documents = "1 document" if content.uploads == 1 else f"{content.uploads:,} documents"
+        text += f", {documents} to upload, {content.uploaded / content.size:.0%} of {content.size:,} bytes done"
+    if content.error is not None:
+        text += f"; in vain at {when(content.failed_at)}: {content.error}"
+    return text
+
+
+def _expiry(expiry: ContentExpiry | None) -> str | None:
+    """Say when content that was not fetched begins to expire."""
+    if expiry is None or expiry.expires_at is None:
+        return None
+    whose = f"of {expiry.sender}" + ("" if expiry.document_id is None else f", document {expiry.document_id}")
+    if expiry.document_id is None:
+        whose += ", if the oldest record not decided has any"
+    return f"{when(expiry.expires_at)} {whose}" + ("; SOON: fetch it before then" if expiry.soon else "")
 
 
 def _inbox(inbox: LedgerOverview) -> dict[str, str | None]:
@@ -78,6 +106,7 @@ def _inbox(inbox: LedgerOverview) -> dict[str, str | None]:
         "  streams": f"{inbox.streams:,} open, from {inbox.senders:,} agencies",
         "  statements missing": f"{inbox.missing:,}" if inbox.missing else None,
         "  waiting": f"{inbox.parked:,} records" if inbox.parked else None,
+        "  content to fetch": _awaited(inbox.content),
         "  findings": f"{inbox.findings:,}" if inbox.findings else None,
         "  sink": None
         if sink is None
@@ -85,6 +114,13 @@ def _inbox(inbox: LedgerOverview) -> dict[str, str | None]:
         "quarantine": _aside(inbox, "quarantine"),
         "dead letters": _aside(inbox, "dead-letter"),
     }
+
+
+def _awaited(content: AwaitedContent) -> str | None:
+    if not content.documents:
+        return None
+    documents = "1 document" if content.documents == 1 else f"{content.documents:,} documents"
+    return f"{documents}, {content.have / content.size:.0%} of {content.size:,} bytes here"
 
 
 def _aside(inbox: LedgerOverview, topic: str) -> str:
@@ -104,6 +140,10 @@ def _tables(found: AgencyStatus) -> None:
             (u.document_id, u.recipient.rpartition(":")[2], u.state, when(u.since)) for u in outbox.undelivered
         ]
         table(("not answered yet", "by", "state", "since"), open_copies)
+    if outbox.content.kept:
+        line()
+        kept = [(k.document_id, str(k.revision), f"{k.size:,}", f"{k.unanswered:,}") for k in outbox.content.kept]
+        table(("large content kept of", "revision", "bytes", "recipients without it"), kept)
     if outbox.blocked:
         line()
         rows = [
@@ -119,7 +159,22 @@ def _tables(found: AgencyStatus) -> None:
         line()
         waiting = [(w.sender, f"{w.records:,}", when(w.since), f"{w.code}: {w.detail}") for w in inbox.waiting]
         table(("waiting, from", "records", "since", "why"), waiting)
+    if inbox.content.documents:
+        line()
+        awaited = [
+            (d.document_id, d.sender, f"{d.have / d.size:.0%} of {d.size:,}", when(d.since), _why(d))
+            for d in inbox.content.oldest
+        ]
+        table(("content of", "from", "here", "since", "why it waits"), awaited)
     if inbox.newest_findings:
         line()
         findings = [(when(f.at), f.sender, f.code, f.detail) for f in inbox.newest_findings]
         table(("found at", "against", "finding", "what"), findings)
+
+
+def _why(document: AwaitedDocument) -> str:
+    if document.code is None:
+        if document.have == document.size:
+            return "all here; waits for a document before it"
+        return "being fetched" if document.have else "waits for its turn, or for room"
+    return f"{document.code}: {document.detail}; {document.attempts:,} attempts"

@@ -29,11 +29,13 @@ def track(
     """Show how far a published document has come at each recipient.
 
     accepted: on disk in the outbox. sent: the brokers have it. received: the recipient's signed receipt is here.
-    refused: its signed receipt says that it will not file it, and why.
+    refused: its signed receipt says that it will not file it, and why. Of large content, the share that is uploaded;
+    the document itself is sent after it.
     """
     session = begin(context)
     from docbus.client.connect import agency_id
     from docbus.client.local import open_state
+    from docbus.producers.content import WITHDRAWN
     from docbus.producers.journey import journey
 
     settings = session.settings()
@@ -44,6 +46,9 @@ def track(
         write_json(found)
         return
     line(f"{found.document_id}, revision {found.revision}, {found.kind}, urgency {found.urgency}")
+    if found.content is not None and any(leg.reason != WITHDRAWN for leg in found.legs):
+        content = found.content
+        line(f"large content: {content.share:.0%} of {content.size:,} bytes uploaded")
     show_journey(found)
 
 

@@ -7,7 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from typing_extensions import override
+
 from docbus.client.connect import agency_id, check_granted, decrypters_of_settings, open_transport, signer_of_settings
+from docbus.client.content import ContentMethods
 from docbus.client.directory_memory import DirectoryMemory
 from docbus.client.files import read_file
 from docbus.client.logs import use_standard_logging
@@ -16,7 +19,7 @@ from docbus.client.status import AgencyStatus, agency_status
 from docbus.clock import Clock, SystemClock
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.handler import IncomingDocument, IteratorSink
-from docbus.consumers.subscriber import Subscriber
+from docbus.consumers.subscriber import ContentLimits, Subscriber
 from docbus.documents.document import Document, DocumentReference
 from docbus.envelope.batch import Sealer
 from docbus.errors import ConfigurationError, DocumentError, LockedError
@@ -26,6 +29,7 @@ from docbus.producers.publisher import Accepted, Publisher, PublisherLimits
 from docbus.producers.reporting import report_status
 from docbus.registry.follow import DirectoryFollower
 from docbus.settings import Settings, load_settings
+from docbus.storage.content import ContentFolder
 from docbus.storage.database import Database
 from docbus.wire.ids import uuid7_text
 
@@ -35,10 +39,11 @@ if TYPE_CHECKING:
 
     from docbus.client.running import Run
     from docbus.consumers.sinks.port import Sink
-    from docbus.documents.file import File
+    from docbus.documents.file import File, FileStream
     from docbus.documents.statuses import StatusCode
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.producers.journey import Journey
+    from docbus.producers.reading import Progress
     from docbus.transport.port import Transport
 
     Deliveries = AsyncIterator[IncomingDocument]
@@ -47,7 +52,7 @@ DEFAULT_WAIT_SECONDS = 60.0
 """Seconds that :meth:`Agency.wait` waits unless it is told otherwise."""
 
 
-class Agency:
+class Agency(ContentMethods):
     """An agency's folder, opened. Use it as an async context manager, from one event loop.
 
     Entering connects, loads the directory and checks that the signing key is the one granted to this agency.
@@ -87,9 +92,14 @@ class Agency:
             self._follower = DirectoryFollower(self.transport, self.settings.exchange.genesis_bytes)
             check_granted(self.settings, self._signer.certificate, await self._follower.load())
             self.database = Database.open(self.settings.state, self._clock)
+            self.content = ContentFolder(self.settings.path(self.settings.content.folder))
             stack.callback(self.database.close)
             memory = DirectoryMemory(self.database)
-            await memory.check(self._follower.snapshot)
+            seen = await memory.seen()
+            if seen is not None and seen[0] > self._follower.snapshot.position:
+                # Another process of this folder has followed it further since it was read here.
+                await self._follower.load()
+            await memory.check(self._follower.snapshot, seen)
             self._follower.on_change(memory.note)
             stack.push_async_callback(memory.aclose)
             self._drain = Drain(
@@ -99,6 +109,7 @@ class Agency:
                 sender=self.id,
                 snapshot=self._snapshot_to_sign_under,
                 clock=self._clock,
+                content=self.content,
             )
             self._publisher = Publisher(
                 database=self.database,
@@ -106,7 +117,12 @@ class Agency:
                 agency=self.id,
                 snapshot=lambda: self.snapshot,
                 clock=self._clock,
-                limits=PublisherLimits(outbox_bytes=self.settings.outbox.max_bytes),
+                limits=PublisherLimits(
+                    outbox_bytes=self.settings.outbox.max_bytes,
+                    # More would never fit, however long it waited.
+                    document_bytes=min(self.settings.content.max_bytes, self.settings.outbox.max_bytes),
+                ),
+                content=self.content,
                 wake=self._drain.wake,
             )
             stack.callback(self._publisher.close)
@@ -121,6 +137,7 @@ class Agency:
         await self._stack.aclose()
 
     @property
+    @override
     def snapshot(self) -> TrustSnapshot:
         """The directory as it is known now."""
         return self._follower.snapshot
@@ -133,7 +150,7 @@ class Agency:
 
     async def publish(
         self,
-        *files: str | Path | File,
+        *files: str | Path | File | FileStream,
         to: Sequence[str],
         title: str | None = None,
         id: str | None = None,  # noqa: A002 - the word that a reader of the call expects
@@ -147,11 +164,13 @@ class Agency:
         concerns: Sequence[DocumentReference] = (),
         not_after: int | None = None,
         properties: Sequence[tuple[str, str]] = (),
+        progress: Progress | None = None,
     ) -> Accepted:
         """Accept a document for sending; returns once it is on disk in the outbox.
 
         Args:
-            files: Paths, or :class:`~docbus.documents.file.File` for content in memory.
+            files: Paths, :class:`~docbus.documents.file.File` for content in memory, or
+                :class:`~docbus.documents.file.FileStream` for anything that can be read, of any size.
             to: Recipients, by code, canonical id or alias.
             title: What it is about; the first file's name if left out.
             id: The sender's own id; a new UUIDv7 if left out. The same id with the same content is the same document.
@@ -165,6 +184,7 @@ class Agency:
             concerns: What a recall, update or replacement is about.
             not_after: Milliseconds since 1970-01-01T00:00:00Z after which it must not be delivered.
             properties: Further fields.
+            progress: Told, from another thread, how many bytes are read, and of how many if that is known.
 
         Raises:
             DocumentError: A file cannot be read, or a field is not allowed.
@@ -190,9 +210,11 @@ class Agency:
             not_after=not_after,
             properties=tuple(properties),
         )
-        return (await self.publish_documents([document]))[0]
+        return (await self.publish_documents([document], progress=progress))[0]
 
-    async def publish_documents(self, documents: Sequence[Document]) -> list[Accepted]:
+    async def publish_documents(
+        self, documents: Sequence[Document], *, progress: Progress | None = None
+    ) -> list[Accepted]:
         """Accept several documents in one transaction, all or none; recipients may be codes or aliases.
 
         Raises:
@@ -203,7 +225,7 @@ class Agency:
             raise ConfigurationError(
                 "the agency is not open", hint="Write `async with Agency.open(folder) as agency:`."
             )
-        accepted: list[Accepted] = await publisher.publish_many(documents)
+        accepted: list[Accepted] = await publisher.publish_many(documents, progress)
         return accepted
 
     async def wait(
@@ -351,6 +373,10 @@ class Agency:
             clock=self._clock,
             wake_drain=self._drain.wake,
             start=start,
+            content=self.content,
+            limits=ContentLimits(
+                document_bytes=self.settings.content.max_bytes, spool_bytes=self.settings.content.spool_bytes
+            ),
         )
         await subscriber.run(stop)
 

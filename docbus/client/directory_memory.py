@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from docbus.storage.database import Database
 
 _POSITION, _HASH = "directory_position", "directory_hash"
+SeenEntry = tuple[int, bytes]
+"""Position and hash of a directory entry."""
 
 
 class DirectoryMemory:
@@ -27,13 +29,23 @@ class DirectoryMemory:
         self._database = database
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def check(self, snapshot: TrustSnapshot) -> None:
+    async def seen(self) -> SeenEntry | None:
+        """Return position and hash of the newest entry that was seen, to be asked *before* the directory is read.
+
+        Afterwards another process of this folder may have seen a newer one, and nobody has cut anything back.
+        """
+        return await self._database.read(_read)
+
+    async def check(self, snapshot: TrustSnapshot, seen: SeenEntry | None) -> None:
         """Return if the directory goes on from what was seen before, and remember it.
+
+        Args:
+            snapshot: Read after ``seen`` was asked for.
+            seen: What :meth:`seen` returned.
 
         Raises:
             DirectoryError: It ends earlier, or has another entry where one was seen.
         """
-        seen = await self._database.read(_read)
         if seen is not None:
             position, entry_hash = seen
             if snapshot.position < position:
@@ -59,7 +71,7 @@ class DirectoryMemory:
         await asyncio.gather(*self._writing, return_exceptions=True)
 
 
-def _read(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
+def _read(connection: sqlite3.Connection) -> SeenEntry | None:
     found = dict(connection.execute("SELECT name, value FROM outbox WHERE name IN (?, ?)", (_POSITION, _HASH)))
     return (int(found[_POSITION]), found[_HASH]) if len(found) == 2 else None  # noqa: PLR2004 - both or none
 

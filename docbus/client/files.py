@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from docbus.documents.file import File
-from docbus.documents.media_types import media_type_of
+from docbus.documents.file import File, FileStream
 from docbus.errors import DocumentError
 
 
-def read_file(source: str | Path | File) -> File:
-    """Return a file of a document from a path, or as it is.
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def read_file(source: str | Path | File | FileStream) -> File | FileStream:
+    """Return a file of a document: one on the disk as a stream, which is read when the document is published.
 
     Raises:
         DocumentError: The path is a directory, is empty, or cannot be read.
     """
-    if isinstance(source, File):
+    if isinstance(source, (File, FileStream)):
         return source
     path = Path(source)
     try:
-        content = path.read_bytes()
-    except IsADirectoryError:
-        raise DocumentError(f"{path} is a directory", hint="Name the files in it.", step="P1") from None
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise DocumentError(f"{path} is a directory", hint="Name the files in it.", step="P1")
+        if not os.access(path, os.R_OK):
+            # Said now and not after the files before it have been encrypted.
+            _open(path).close()
     except OSError as error:
         raise DocumentError(
             f"{path} cannot be read: {error.strerror}",
             hint="Check the name, and that this user may read it.",
             step="P1",
         ) from error
-    return File(name=path.name, media_type=media_type_of(path.name, content), content=content)
+    size = found.st_size if stat.S_ISREG(found.st_mode) else None
+    return FileStream(name=path.name, opener=partial(_open, path), size=size)

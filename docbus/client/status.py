@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import agency_id, open_transport
+from docbus.client.expiry import ContentExpiry, content_expiry
 from docbus.client.local import open_state
 from docbus.consumers.overview import LedgerOverview, overview
 from docbus.consumers.subscriber import LOCK_NAME as INBOX_LOCK
@@ -51,6 +52,7 @@ class AgencyStatus:
         trouble: Why the bus cannot be reached or read; everything else is true all the same.
         sending: Which process of this folder sends, or None.
         receiving: Which process of this folder receives, or None.
+        expiry: When large content begins to expire that was not fetched; None if the bus cannot be reached.
     """
 
     agency: str
@@ -63,15 +65,18 @@ class AgencyStatus:
     trouble: DocbusError | None
     sending: str | None
     receiving: str | None
+    expiry: ContentExpiry | None
 
 
 async def agency_status(agency: Agency, clock: Clock) -> AgencyStatus:
     """Read the state of an open agency."""
     outbox, inbox = await agency.database.read(lambda connection: (counts(connection), overview(connection)))
     lag: dict[int, int] | None = None
+    expiry: ContentExpiry | None = None
     trouble: DocbusError | None = None
     try:
         lag = await _lag(agency.transport, agency.id, inbox.decided)
+        expiry = await content_expiry(agency.transport, agency.id, inbox.decided, inbox.content, clock.now_ms())
     except TransportError as error:
         trouble = error
     return AgencyStatus(
@@ -85,6 +90,7 @@ async def agency_status(agency: Agency, clock: Clock) -> AgencyStatus:
         trouble=trouble,
         sending=holder_of(agency.settings.folder / OUTBOX_LOCK),
         receiving=holder_of(agency.settings.folder / INBOX_LOCK),
+        expiry=expiry,
     )
 
 
@@ -99,6 +105,7 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
     with open_state(settings) as database:
         outbox, inbox = await database.read(lambda connection: (counts(connection), overview(connection)))
     lag: dict[int, int] | None = None
+    expiry: ContentExpiry | None = None
     snapshot: TrustSnapshot | None = None
     trouble: DocbusError | None = None
     transport = open_transport(settings)
@@ -106,6 +113,7 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         await transport.start()
         snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
         lag = await _lag(transport, agency, inbox.decided)
+        expiry = await content_expiry(transport, agency, inbox.decided, inbox.content, clock.now_ms())
     except (TransportError, IdentityError, WaitTimeoutError) as error:
         trouble = error
     finally:
@@ -123,6 +131,7 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         trouble=trouble,
         sending=holder_of(settings.folder / OUTBOX_LOCK),
         receiving=holder_of(settings.folder / INBOX_LOCK),
+        expiry=expiry,
     )
 
 

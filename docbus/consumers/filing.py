@@ -14,9 +14,10 @@ from docbus.clock import format_time
 from docbus.consumers import parking
 from docbus.consumers.aside import DEAD_LETTER, append_aside, aside_record
 from docbus.consumers.inspection import Passed
+from docbus.consumers.items import body_digest, bound_parking, close_ranks, decide
 from docbus.consumers.ledger import Ledger
 from docbus.consumers.settling import PartitionState, Settlement
-from docbus.consumers.sorting import Sorter, bound_parking, close_ranks, decide
+from docbus.consumers.sorting import Sorter
 from docbus.envelope.statement import DocumentBody
 from docbus.errors import DiskFullError, SinkUnavailableError, TransportError
 from docbus.producers.pauses import Pause
@@ -24,15 +25,17 @@ from docbus.transport import topics
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from docbus.clock import Clock
     from docbus.consumers.holding import Patience
     from docbus.consumers.inspection import Inspected, StreamKey
+    from docbus.consumers.items import Item
     from docbus.consumers.ledger import Context, DocumentKey
     from docbus.consumers.parking import Waiting
     from docbus.consumers.sinks.port import Delivery, Outcome, Sink
-    from docbus.consumers.sorting import Item
+    from docbus.consumers.wanted import BodyKey
+    from docbus.storage.content import ContentFolder
     from docbus.storage.database import Database
     from docbus.transport.port import NewRecord, Record, Transport
 
@@ -64,6 +67,10 @@ class Filing:
         clock: Times.
         wake_drain: Called when receipts wait in the outbox.
         patience: Pauses.
+        content: Where large content is put together.
+        max_content_bytes: The most of it that one document may have.
+        wake_fetcher: Called when content is wanted, or not any more.
+        abandon: Called before files of content that nobody wants any more are removed, with their numbers.
     """
 
     def __init__(
@@ -77,6 +84,10 @@ class Filing:
         clock: Clock,
         wake_drain: Callable[[], None],
         patience: Patience,
+        content: ContentFolder,
+        max_content_bytes: int,
+        wake_fetcher: Callable[[], None],
+        abandon: Callable[[Collection[int]], Awaitable[None]],
     ) -> None:
         self._agency = agency
         self._environment = environment
@@ -86,7 +97,11 @@ class Filing:
         self._clock = clock
         self._wake_drain = wake_drain
         self._patience = patience
-        self._ledger = Ledger(database)
+        self._content = content
+        self._ledger = Ledger(database, content)
+        self._max_content_bytes = max_content_bytes
+        self._wake_fetcher = wake_fetcher
+        self._abandon = abandon
         self._down_since: int | None = None
         self._seen_up = False
         self.partitions: dict[int, PartitionState] = {}
@@ -95,6 +110,10 @@ class Filing:
     async def load(self, partitions: dict[int, PartitionState]) -> None:
         """Begin with what the ledger says."""
         self.partitions = partitions
+        await self.look()
+
+    async def look(self) -> None:
+        """Read again which streams wait: large content has come meanwhile."""
         self.waiting = await self._database.read(parking.read_waiting)
 
     async def process(
@@ -117,7 +136,8 @@ class Filing:
             StopReceiving: The stop came while the sink was unavailable.
         """
         now_ms = self._clock.now_ms()
-        context = await self._ledger.load(*_needs(inspected), now_ms)
+        places, documents, bodies = _needs(inspected)
+        context = await self._ledger.load(places, documents, now_ms, bodies)
         sorter = Sorter(
             context=context,
             agency=self._agency,
@@ -125,6 +145,7 @@ class Filing:
             starts=self._starts,
             new_number=self._ledger.new_number,
             now_ms=now_ms,
+            max_content_bytes=self._max_content_bytes,
         )
         sorter.sort(items, inspected)
         close_ranks(items)
@@ -235,7 +256,12 @@ class Filing:
         for code, sender, detail, *_ in [*settlement.findings, *made]:
             log.warning("finding", code=code, sender=sender, detail=detail)
         if settlement.touches_parked:
-            self.waiting = await self._database.read(parking.read_waiting)
+            await self.look()
+        if settlement.dropped:
+            await self._abandon(settlement.dropped)
+            await asyncio.to_thread(self._content.drop_incoming, settlement.dropped)
+        if settlement.dropped or settlement.wants:
+            self._wake_fetcher()
         if settlement.adds_statements:
             self._wake_drain()
 
@@ -298,14 +324,20 @@ def _ready(items: Sequence[Item]) -> list[Item]:
     return ready
 
 
-def _needs(inspected: Sequence[Inspected]) -> tuple[list[tuple[StreamKey, int]], list[DocumentKey]]:
-    """Return the positions and documents that a batch asks the ledger for."""
+def _needs(
+    inspected: Sequence[Inspected],
+) -> tuple[list[tuple[StreamKey, int]], list[DocumentKey], list[BodyKey]]:
+    """Return the positions, documents, and bodies with large content that a batch asks the ledger for."""
     places: list[tuple[StreamKey, int]] = []
     documents: list[DocumentKey] = []
+    bodies: list[BodyKey] = []
     for found in inspected:
         if type(found) is Passed:
             _, head, position, body = found.verified.statement
             places.append(((head.sender, head.epoch), position.sequence))
             if type(body) is DocumentBody:
-                documents.append((head.sender, body.document_id, body.revision))
-    return places, documents
+                document = head.sender, body.document_id, body.revision
+                documents.append(document)
+                if body.attachments:
+                    bodies.append((document, body_digest(body)))
+    return places, documents, bodies

@@ -79,11 +79,12 @@ class Patience:
         if self.stop.is_set():
             raise StopReceiving
 
-    async def until_stop(self, task: asyncio.Future[Any]) -> bool:
-        """Wait for the task or the stop; tell whether the task is done."""
-        stopped = asyncio.ensure_future(self.stop.wait())
+    async def until_stop(self, task: asyncio.Future[Any], *events: asyncio.Event) -> bool:
+        """Wait for the task, the stop, or one of the events; tell whether the task is done."""
+        others = [asyncio.ensure_future(event.wait()) for event in (self.stop, *events)]
         try:
-            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopped.cancel()
+            for other in others:
+                other.cancel()
         return task.done()

@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from docbus.consumers.streams import Hole, Stream
+from docbus.consumers.wanted import read_contents
+from docbus.storage.content import CONTENT_NAME, ContentFolder
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
     from docbus.consumers.inspection import StreamKey
+    from docbus.consumers.wanted import BodyKey, Content
     from docbus.storage.database import Database
 
 MAX_CACHED_STREAMS = 16_384
@@ -69,13 +72,15 @@ class Context(NamedTuple):
     reasons: dict[tuple[StreamKey, int], str | None]
     documents: dict[DocumentKey, KnownDocument]
     rooms: dict[str, Room]
+    contents: dict[BodyKey, Content]
 
 
 class Ledger:
     """Reads the ledger for batches. One event loop, and the only writer of its tables."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, content: ContentFolder | None = None) -> None:
         self._database = database
+        self._content = content or ContentFolder(database.path.parent / CONTENT_NAME)
         self._entries: dict[StreamKey, StreamEntry] = {}
         self._next_number = 0
 
@@ -85,7 +90,11 @@ class Ledger:
         return self._next_number
 
     async def load(
-        self, places: Sequence[tuple[StreamKey, int]], documents: Iterable[DocumentKey], now_ms: int
+        self,
+        places: Sequence[tuple[StreamKey, int]],
+        documents: Iterable[DocumentKey],
+        now_ms: int,
+        bodies: Sequence[BodyKey] = (),
     ) -> Context:
         """Return what a batch needs to know, as copies.
 
@@ -93,13 +102,15 @@ class Ledger:
             places: Stream and position of each of its statements.
             documents: Those it brings.
             now_ms: Tells which epochs are idle.
+            bodies: Those of the documents that have large content.
         """
         keys = dict.fromkeys(key for key, _ in places)
         cached = {key: entry.copy() for key in keys if (entry := self._entries.get(key)) is not None}
         wanted = tuple(dict.fromkeys(documents))
 
         def operation(connection: sqlite3.Connection) -> tuple[Context, int]:
-            return _Reader(connection, cached, now_ms).read(keys, places, wanted)
+            contents = read_contents(connection, bodies, self._content.incoming) if bodies else {}
+            return _Reader(connection, cached, now_ms).read(keys, places, wanted, contents)
 
         context, highest = await self._database.read(operation)
         self._next_number = max(self._next_number, highest)
@@ -133,7 +144,11 @@ class _Reader:
         self._now_ms = now_ms
 
     def read(
-        self, keys: Iterable[StreamKey], places: Sequence[tuple[StreamKey, int]], documents: Sequence[DocumentKey]
+        self,
+        keys: Iterable[StreamKey],
+        places: Sequence[tuple[StreamKey, int]],
+        documents: Sequence[DocumentKey],
+        contents: dict[BodyKey, Content],
     ) -> tuple[Context, int]:
         """Return what the batch needs to know, and the highest number of a stream if new ones may come."""
         missing = [key for key in keys if key not in self._streams]
@@ -144,7 +159,7 @@ class _Reader:
         opening = [key for key in keys if (entry := self._streams.get(key)) is None or not entry.open]
         rooms = {sender: self._room(sender) for sender in {key[0] for key in opening}}
         reasons = self._read_positions(places)
-        return Context(self._streams, reasons, self._read_documents(documents), rooms), highest
+        return Context(self._streams, reasons, self._read_documents(documents), rooms, contents), highest
 
     def _read_streams(self, keys: Sequence[StreamKey]) -> None:
         rows = list(self._lookup(_STREAMS, keys))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from docbus.consumers.content_overview import AwaitedContent, awaited_content
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -91,6 +93,7 @@ class LedgerOverview:
         newest_findings: The newest of them, newest first.
         set_aside: What went to quarantine and dead letters.
         sink: None while the sink works, or nothing is known of it.
+        content: Large content that is on its way.
     """
 
     decided: dict[int, int]
@@ -106,6 +109,7 @@ class LedgerOverview:
     newest_findings: tuple[KeptFinding, ...]
     set_aside: tuple[AsideCount, ...]
     sink: SinkState | None
+    content: AwaitedContent
 
 
 def overview(connection: sqlite3.Connection) -> LedgerOverview:
@@ -137,6 +141,7 @@ def overview(connection: sqlite3.Connection) -> LedgerOverview:
             )
         ),
         sink=_sink(connection),
+        content=awaited_content(connection),
     )
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from docbus.consumers import parking
+from docbus.consumers import parking, wanted
 from docbus.consumers.aside import escaped
+from docbus.consumers.items import body_digest
 from docbus.consumers.parking import BEHIND
-from docbus.consumers.ranges import NONCE_BYTES, encode_range, ranges_of
+from docbus.consumers.ranges import encode_range, ranges_of
+from docbus.consumers.rejections import tell_rejection
 from docbus.consumers.streams import Place
 from docbus.documents.statuses import StatusCode
-from docbus.envelope.package import encrypt_note
 from docbus.envelope.statement import (
     RECEIPT_TYPE,
-    STATUS_TYPE,
+    DocumentBody,
     ReceiptBody,
-    Reference,
     StatusBody,
-    encode_status_body,
 )
-from docbus.limits import MAX_TEXT_BYTES
 from docbus.producers.outbox import WaitingStatement, add_statements
 from docbus.producers.receipts import match
 from docbus.producers.statuses import is_foreign, record_status
@@ -31,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from docbus.consumers.inspection import StreamKey
+    from docbus.consumers.items import Item
     from docbus.consumers.ledger import StreamEntry
     from docbus.consumers.ranges import Decided
-    from docbus.consumers.sorting import Item
+    from docbus.consumers.wanted import BodyKey, NewWanted
     from docbus.envelope.statement import Body
 
 MAX_FINDINGS = 10_000
@@ -86,12 +83,23 @@ class Settlement:
         self._holes: dict[StreamKey, None] = {}
         self._closed: Sequence[tuple[StreamKey, int]] = ()
         self._partitions: Iterable[PartitionState] = ()
+        self._new_wanted: list[NewWanted] = []
+        self._wanted_ahead: list[Sequence[NewWanted]] = []
+        self._with_content: list[BodyKey] = []
+        self._awaiting: list[BodyKey] = []
+        self.dropped: list[int] = []
+        """Large content that nobody waits for any more, once this is stored; its files are to be removed."""
         self.entries: dict[StreamKey, StreamEntry] = {}
 
     @property
     def adds_statements(self) -> bool:
         """Whether something new waits in the outbox."""
         return bool(self._waiting)
+
+    @property
+    def wants(self) -> bool:
+        """Whether large content is wanted that was not before."""
+        return bool(self._new_wanted or self._wanted_ahead)
 
     @property
     def touches_parked(self) -> bool:
@@ -121,9 +129,12 @@ class Settlement:
             if item.aside is not None:
                 counted = item.aside.where, item.aside.code
                 self._asides[counted] = self._asides.get(counted, 0) + 1
+            if item.wanted:
+                self._want(item)
             if item.reason is not None:
                 self._park(item, jitter)
                 continue
+            self._note_content(item)
             if item.parked is not None:
                 self._unparked.append((item.parked,))
             if item.place is not None:
@@ -134,12 +145,35 @@ class Settlement:
         """Add epochs to be closed, and positions of partitions."""
         self._closed, self._partitions = closed, partitions
 
+    def _want(self, item: Item) -> None:
+        """Content of a document whose turn it is is always wanted; of others as far as there are not too many rows."""
+        if item.reason is not None and item.reason.cause == BEHIND:
+            self._wanted_ahead.append(item.wanted)
+        else:
+            self._new_wanted += item.wanted
+
+    def _note_content(self, item: Item) -> None:
+        """A document that is decided needs no content any more; one that there was no room to park decides nothing."""
+        if item.passed is None or (item.aside is not None and item.aside.code == parking.TOO_MANY):
+            return
+        statement = item.passed.verified.statement
+        if isinstance(statement.body, DocumentBody) and statement.body.attachments:
+            body = statement.body
+            self._with_content.append(((statement.head.sender, body.document_id, body.revision), body_digest(body)))
+
     def _park(self, item: Item, jitter: Callable[[], float]) -> None:
         key, reason = item.key, item.reason
         if key is None or reason is None:
             return
         now_ms = self._now_ms
-        due_at = None if reason.cause == BEHIND else parking.next_attempt(item.attempts, now_ms, jitter())
+        if reason.cause == BEHIND:
+            due_at = None
+        elif reason.cause == parking.CONTENT:
+            due_at = now_ms + parking.CONTENT_CHECK_MS
+            if item.document is not None:
+                self._awaiting.append((item.document, item.body_digest))
+        else:
+            due_at = parking.next_attempt(item.attempts, now_ms, jitter())
         if item.parked is None:
             self._parked.append(
                 parking.park_row(key, item.record, reason, due_at=due_at, outcome=item.outcome, now_ms=now_ms)
@@ -216,11 +250,21 @@ class Settlement:
         connection.executemany(parking.INSERT, self._parked)
         connection.executemany(parking.UPDATE, self._again)
         connection.executemany("DELETE FROM parked WHERE parked = ?", self._unparked)
+        connection.executemany(wanted.INSERT, self._new_wanted)
+        for ahead in self._wanted_ahead:
+            wanted.insert_ahead(connection, ahead)
+        self.dropped = wanted.forget(connection, self._with_content)
+        wanted.wake_settled(connection, self._awaiting, at_ms=now_ms)
+        if self._unparked:
+            self.dropped += wanted.forget_orphans(connection)
         made = self._write_answers(connection)
-        rejections, bodies = self._rejection_statements()
-        add_statements(connection, [*self._waiting, *rejections], at_ms=now_ms)
-        for item, body in bodies:
-            self._record_rejection(connection, item, body)
+        told = [
+            tell_rejection(item, environment=self._environment, agency=self._agency, now_ms=now_ms)
+            for item in self._rejections
+        ]
+        add_statements(connection, [*self._waiting, *(rejection.statement for rejection in told)], at_ms=now_ms)
+        for rejection in told:
+            rejection.record(connection, agency=self._agency, now_ms=now_ms)
         self._write_findings(connection, made)
         connection.executemany(_ASIDE, [(*counted, count, now_ms) for counted, count in self._asides.items()])
         connection.executemany(
@@ -266,41 +310,6 @@ class Settlement:
                     note=None if package is None else package.manifest.summary,
                 )
         return made
-
-    def _rejection_statements(self) -> tuple[list[WaitingStatement], list[tuple[Item, bytes]]]:
-        """A rejection with a text is also told as status 02, whose note only the sender can read."""
-        statements, bodies = [], []
-        for item in self._rejections:
-            if item.document is None:
-                continue
-            reference = Reference(*item.document)
-            text = item.text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
-            sealed, ciphertext, content_key = encrypt_note(
-                text, reference, environment=self._environment, sender=self._agency, code=StatusCode.REFUSED
-            )
-            body = encode_status_body(
-                StatusBody(reference, StatusCode.REFUSED, self._now_ms, sealed, os.urandom(NONCE_BYTES))
-            )
-            statements.append(
-                WaitingStatement(STATUS_TYPE, reference.sender, "documents", body, ciphertext, content_key)
-            )
-            bodies.append((item, body))
-        return statements, bodies
-
-    def _record_rejection(self, connection: sqlite3.Connection, item: Item, body: bytes) -> None:
-        if item.document is None:
-            return
-        record_status(
-            connection,
-            reference=Reference(*item.document),
-            recipient=self._agency,
-            issuer=self._agency,
-            code=StatusCode.REFUSED,
-            at=self._now_ms,
-            recorded_at=self._now_ms,
-            statement=sha256(body + self._agency.encode()).digest(),
-            note=item.text,
-        )
 
     def _write_findings(self, connection: sqlite3.Connection, made: Sequence[tuple[str, str, str]]) -> None:
         rows: list[tuple[Any, ...]] = [(self._now_ms, *finding) for finding in self._findings]
@@ -355,6 +364,8 @@ _TAKEN = "INSERT INTO incoming (stream, sequence, reason, decided_at, digest, pr
 _DOCUMENT = """
 INSERT INTO incoming_document (sender, document_id, revision, body_digest, stream, sequence, reference)
 VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (sender, document_id, revision) DO UPDATE SET stream = excluded.stream, sequence = excluded.sequence,
+    reference = excluded.reference -- refused for want of content before, and decided anew
 """
 _ASIDE = """
 INSERT INTO set_aside (topic, reason, count, at) VALUES (?, ?, ?, ?)

@@ -1,57 +1,49 @@
 """What becomes of each record of a batch, before and after the sink was asked (steps C2 to C4). Pure.
 
-A record is an :class:`Item`. :func:`sort_items` gives each the beginning of its fate:
+A record is an :class:`~docbus.consumers.items.Item`. :class:`Sorter` gives each the beginning of its fate:
 
 ===========  ==============================================================================
 aside        not verified, or genuine and contradicting others: quarantine, no position
 taken        a receipt, a status, a document that was decided before, or one refused here
 repeated     a duplicate: the outcome of its position again
 to file      for the sink
-waiting      indeterminate, or behind another of its stream that waits
+waiting      indeterminate, or for large content, or behind another of its stream that waits
 ===========  ==============================================================================
 
-:func:`decide` applies what the sink answered. An item is *resolved* when its outcome is known; only resolved ones with
-no unresolved one before them in their stream are stored.
+:func:`docbus.consumers.items.decide` applies what the sink answered. An item is *resolved* when its outcome is known;
+only resolved ones with no unresolved one before them in their stream are stored.
 """
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from docbus.consumers.aside import DEAD_LETTER, QUARANTINE, Aside
+from docbus.consumers.aside import DEAD_LETTER, QUARANTINE
 from docbus.consumers.inspection import Failed, Passed, Undecided
+from docbus.consumers.items import BEHIND_ANOTHER, body_digest, decide, follow
 from docbus.consumers.ledger import StreamEntry
-from docbus.consumers.parking import (
-    BEHIND,
-    INDETERMINATE,
-    MAX_PARKED_BYTES,
-    MAX_PARKED_RECORDS,
-    RETRY,
-    TOO_MANY,
-    UNDECIDED_LIMIT_MS,
-    Reason,
-)
-from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created, Delivery, Reject, Retry
+from docbus.consumers.parking import CONTENT, INDETERMINATE, UNDECIDED_LIMIT_MS, Reason
+from docbus.consumers.sinks.port import NOTHING_FETCHED, Delivery
 from docbus.consumers.streams import EVIDENCE, Place, Stream
+from docbus.consumers.wanted import wanted_of
+from docbus.documents.refusals import CONTENT_TOO_LARGE, RESENDABLE
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.statement import DocumentBody, StatusBody
 from docbus.limits import MAX_OPEN_EPOCHS
 from docbus.verification.verifier import concerns_sender
+from docbus.wire.parts import plain_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
     from docbus.consumers.inspection import Inspected, StreamKey
+    from docbus.consumers.items import Item
     from docbus.consumers.ledger import Context, DocumentKey
-    from docbus.consumers.parking import ParkedRecord, Waiting
-    from docbus.consumers.sinks.port import Outcome
-    from docbus.transport.port import Record
+    from docbus.consumers.wanted import Content, NewWanted
 
 EQUIVOCATION = "equivocation"
 """The same document id and revision with another body: the sender says two things."""
-CONFLICT = "conflict"
-"""The DMS has something else under the document's name."""
 FOREIGN_DOCUMENT = "concerns_foreign_document"
 """A recall, update or replacement of another agency's document."""
 FOREIGN_STATUS = "status_foreign"
@@ -60,61 +52,6 @@ NOT_AFTER_PASSED = "not_after_passed"
 """The broker stored the document after the time until which its sender wanted it delivered."""
 TOO_MANY_EPOCHS = "epochs_exceeded"
 """One more open epoch than are remembered of a sender."""
-_BEHIND = Reason(BEHIND, BEHIND, "C2", "behind another statement of its stream")
-
-
-class Item:
-    """One record on its way through a batch; attributes are set as its fate becomes known.
-
-    Defaults are the class's, because most items need few others, and one is made for every record.
-    """
-
-    parked: int | None = None
-    since: int | None = None
-    attempts = 0
-    outcome: Outcome | None = None
-    key: StreamKey | None = None
-    place: Place | None = None
-    document: DocumentKey | None = None
-    body_digest = b""
-    delivery: Delivery | None = None
-    original: Item | None = None
-    aside: Aside | None = None
-    reason: Reason | None = None
-    refusal: str | None = None
-    reference: str | None = None
-    text = ""
-    findings: tuple[tuple[str, str], ...] = ()
-    resolved = False
-    settled = False
-
-    def __init__(self, record: Record, inspected: Inspected, parked: ParkedRecord | None = None) -> None:
-        self.record = record
-        self.passed = inspected if type(inspected) is Passed else None
-        if parked is not None:
-            self.parked = parked.parked
-            self.since = parked.since
-            self.attempts = parked.attempts
-            self.outcome = parked.outcome
-
-    def refuse(self, code: str, where: str, step: str, detail: str) -> None:
-        """Refuse the statement for good; it keeps its position."""
-        self.refusal = code
-        self.aside = Aside(where, code, step, detail)
-        self.resolved = True
-
-    def set_aside(self, code: str, step: str, detail: str) -> None:
-        """Send the record to quarantine, without a position."""
-        self.place = None
-        self.aside = Aside(QUARANTINE, code, step, detail)
-        self.resolved = True
-
-    def wait(self, reason: Reason) -> None:
-        """Park the record; the outcome that the sink may have given already is kept with it."""
-        self.place = None
-        self.findings = ()
-        self.reason = reason
-        self.resolved = True
 
 
 class Sorter:
@@ -127,6 +64,7 @@ class Sorter:
         starts: Tells of a partition whether what is first seen of an unknown stream is its start, not a hole.
         new_number: Numbers new streams.
         now_ms: Milliseconds since 1970-01-01T00:00:00Z.
+        max_content_bytes: The most large content that one document may have.
     """
 
     def __init__(
@@ -138,7 +76,9 @@ class Sorter:
         starts: Callable[[int], bool],
         new_number: Callable[[], int],
         now_ms: int,
+        max_content_bytes: int,
     ) -> None:
+        self._max_content_bytes = max_content_bytes
         self._context = context
         self._agency = agency
         self._waiting = set(waiting)
@@ -166,7 +106,7 @@ class Sorter:
     def _undecided(self, item: Item, found: Undecided) -> None:
         item.key = found.key
         if found.key in self._waiting:
-            item.wait(_BEHIND)
+            item.wait(BEHIND_ANOTHER)
         elif item.since is not None and self._now_ms - item.since >= UNDECIDED_LIMIT_MS:
             item.set_aside(
                 found.code, found.step, f"still undecided after {UNDECIDED_LIMIT_MS // 3_600_000} h: {found.detail}"
@@ -180,8 +120,11 @@ class Sorter:
         _, head, position, body = verified.statement
         key = head.sender, head.epoch
         item.key = key
+        large = body if type(body) is DocumentBody and body.attachments else None
         if key in self._waiting:
-            item.wait(_BEHIND)
+            item.wait(BEHIND_ANOTHER)
+            # Fetched ahead, as far as there is room, so that it is there when its turn comes.
+            item.wanted = () if large is None else self._wanted(item, passed, large)
             return
         if verified.findings:
             item.findings = tuple((code, f"statement {position.sequence} of {key[0]}") for code in verified.findings)
@@ -190,6 +133,8 @@ class Sorter:
             entry = self._enter(item, key, head.lane)
             if entry is None:
                 return
+        if self._is_broken(item, head.sender, large):
+            return
         place = entry.stream.feed(position.sequence, position.previous, verified.digest)
         if place is not Place.NEW:
             self._unusual(item, place, position.sequence)
@@ -245,7 +190,7 @@ class Sorter:
                 item.refusal = self._context.reasons.get((item.key, sequence))
                 item.resolved = True
             elif original.resolved:
-                _follow(item, original)
+                follow(item, original)
             else:
                 item.original = original
             return
@@ -256,33 +201,18 @@ class Sorter:
             item.findings = (*item.findings, (place.value, where))
 
     def _document(self, item: Item, passed: Passed, body: DocumentBody) -> None:
-        verified, package = passed
-        sender = verified.statement.head.sender
+        sender = passed.verified.statement.head.sender
         item.document = document = sender, body.document_id, body.revision
         item.body_digest = body_digest(body)
         first = self._documents.get(document)
         known = self._context.documents.get(document)
+        if known is not None and known.reason in RESENDABLE and known.body_digest == item.body_digest:
+            # Refused for want of content alone: this statement may bring it.
+            known = None
         before = first.body_digest if first is not None else known.body_digest if known is not None else None
         if before is None:
             self._documents[document] = item
-            if body.not_after is not None and item.record.timestamp_ms > body.not_after:
-                item.refuse(
-                    NOT_AFTER_PASSED, DEAD_LETTER, "C2", "stored after the time until which it was to be delivered"
-                )
-            elif body.concerns and not concerns_sender(verified.statement):
-                item.refuse(FOREIGN_DOCUMENT, DEAD_LETTER, "C2", f"a {body.kind} of another agency's document")
-            elif package is not None:
-                item.delivery = Delivery(
-                    verified.statement.head,
-                    verified.statement.position,
-                    body,
-                    verified.digest,
-                    verified.value,
-                    package,
-                    item.record.timestamp_ms,
-                )
-                if item.outcome is not None:
-                    decide(item, item.outcome)
+            self._new_document(item, passed, body)
             return
         if before != item.body_digest:
             what = f"document {body.document_id} revision {body.revision} of {sender} came before with another body"
@@ -296,9 +226,83 @@ class Sorter:
         elif first is not None:
             item.document = None
             if first.resolved:
-                _follow(item, first)
+                follow(item, first)
             else:
                 item.original = first
+
+    def _new_document(self, item: Item, passed: Passed, body: DocumentBody) -> None:
+        """A document that was not decided before: refused for what it says, waiting for its content, or to be filed."""
+        verified, package = passed
+        if body.not_after is not None and item.record.timestamp_ms > body.not_after:
+            item.refuse(NOT_AFTER_PASSED, DEAD_LETTER, "C2", "stored after the time until which it was to be delivered")
+        elif body.concerns and not concerns_sender(verified.statement):
+            item.refuse(FOREIGN_DOCUMENT, DEAD_LETTER, "C2", f"a {body.kind} of another agency's document")
+        elif package is not None and (not body.attachments or self._has_content(item, passed, body)):
+            item.delivery = Delivery(
+                verified.statement.head,
+                verified.statement.position,
+                body,
+                verified.digest,
+                verified.value,
+                package,
+                item.record.timestamp_ms,
+                self._fetched(item),
+            )
+            if item.outcome is not None:
+                decide(item, item.outcome)
+
+    def _has_content(self, item: Item, passed: Passed, body: DocumentBody) -> bool:
+        """Tell whether all large content of a document is there; if not, it waits for it, or is refused."""
+        size = sum(plain_size(attachment.size) for attachment in body.attachments)
+        if size > self._max_content_bytes:
+            what = f"{size:,} bytes of large content, at most {self._max_content_bytes:,} are taken here"
+            self._refuse_content(item, CONTENT_TOO_LARGE, "C2", what)
+            return False
+        content = self._content_of(item)
+        if content is None:
+            item.wanted = self._wanted(item, passed, body)
+        elif content.failure is not None:
+            self._refuse_content(item, *content.failure)
+            return False
+        elif not content.pending:
+            return True
+        item.wait(Reason(CONTENT, CONTENT, "C2", "its large content is being fetched"))
+        if item.key is not None:
+            # What follows in its stream waits behind it.
+            self._waiting.add(item.key)
+        return False
+
+    def _fetched(self, item: Item) -> Mapping[int, Path]:
+        content = self._content_of(item)
+        return NOTHING_FETCHED if content is None else content.files
+
+    def _content_of(self, item: Item) -> Content | None:
+        return None if item.document is None else self._context.contents.get((item.document, item.body_digest))
+
+    def _is_broken(self, item: Item, sender: str, body: DocumentBody | None) -> bool:
+        """Set aside a document whose large content the sender signed, and which does not open (C2.11, C2.12).
+
+        As with a package that does not open, the statement takes no position.
+        """
+        if body is None:
+            return False
+        content = self._context.contents.get(((sender, body.document_id, body.revision), body_digest(body)))
+        if content is None or content.failure is None or content.failure.code in RESENDABLE:
+            return False
+        code, step, detail = content.failure
+        item.set_aside(code, step, detail)
+        item.findings = ((code, f"{sender}: {detail}"),)
+        return True
+
+    def _refuse_content(self, item: Item, code: str, step: str, detail: str) -> None:
+        item.refuse(code, DEAD_LETTER, step, detail)
+        item.text = f"{code}: {detail}"
+
+    def _wanted(self, item: Item, passed: Passed, body: DocumentBody) -> Sequence[NewWanted]:
+        size = sum(plain_size(attachment.size) for attachment in body.attachments)
+        if size > self._max_content_bytes:
+            return ()
+        return wanted_of(passed, body, body_digest(body), item.record.timestamp_ms, self._now_ms)
 
     def _status(self, item: Item, body: StatusBody) -> None:
         sender = item.key[0] if item.key else ""
@@ -308,86 +312,3 @@ class Sorter:
             what = f"status {body.code} from {sender} about a document of {about}"
             item.refuse(FOREIGN_STATUS, QUARANTINE, "C2", what)
             item.findings = (*item.findings, (FOREIGN_STATUS, what))
-
-
-def body_digest(body: DocumentBody) -> bytes:
-    """Return SHA-256 over all fields of a body: those of fixed length, then the others as Python writes them.
-
-    Half the price of encoding the body again; it never leaves this ledger.
-    """
-    _id, _revision, kind, urgency, created, not_after, package, attachments, recipients, reply, concerns, nonce = body
-    fixed = b"".join((package.digest, package.commitment, recipients, nonce))
-    rest = f"{kind}|{urgency}|{created}|{not_after}|{package.size}"
-    if attachments or reply or concerns:
-        rest += repr((attachments, reply, concerns))
-    return sha256(fixed + rest.encode()).digest()
-
-
-def decide(item: Item, outcome: Outcome) -> None:
-    """Apply what the sink answered."""
-    item.outcome = outcome
-    if isinstance(outcome, Created | AlreadyThere):
-        item.reference = outcome.reference
-        item.resolved = True
-    elif isinstance(outcome, Conflict):
-        item.refuse(CONFLICT, QUARANTINE, "C3", f"{outcome.reference}: {outcome.found}")
-        item.findings = (*item.findings, (CONFLICT, f"{outcome.reference}: {outcome.found}"))
-    elif isinstance(outcome, Reject):
-        code = outcome.usable_code()
-        # The text is for the sender alone and travels encrypted; this detail lies in a topic in clear.
-        item.refuse(code, DEAD_LETTER, "C3", "rejected by the receiving system")
-        item.text = outcome.text
-    elif isinstance(outcome, Retry):
-        item.outcome = None
-        item.wait(Reason(RETRY, RETRY, "C3", outcome.reason))
-
-
-def close_ranks(items: Sequence[Item]) -> None:
-    """Let every item that is resolved follow its original, and wait behind one of its stream that waits."""
-    held: set[StreamKey] = set()
-    for item in items:
-        if item.settled or item.key is None:
-            continue
-        original = item.original
-        if original is not None and not item.resolved and original.resolved:
-            _follow(item, original)
-        if item.key in held:
-            if item.reason is None and item.aside is None:
-                item.wait(_BEHIND)
-            elif item.aside is not None and item.place is not None:
-                # Decided, but not before the one in front of it: the outcome is kept, its consequences come then.
-                item.aside, item.refusal, item.text = None, None, ""
-                item.wait(_BEHIND)
-        elif item.reason is not None:
-            held.add(item.key)
-
-
-def bound_parking(items: Sequence[Item], waiting: Mapping[StreamKey, Waiting]) -> None:
-    """Send to quarantine what is too much for one sender to have parked."""
-    fresh = [item for item in items if item.reason is not None and item.parked is None and not item.settled]
-    if not fresh:
-        return
-    usage: dict[str, list[int]] = {}
-    for (sender, _), parked in waiting.items():
-        used = usage.setdefault(sender, [0, 0])
-        used[0] += parked.records
-        used[1] += parked.size
-    for item in fresh:
-        sender = item.key[0] if item.key else ""
-        used = usage.setdefault(sender, [0, 0])
-        if used[0] >= MAX_PARKED_RECORDS or used[1] >= MAX_PARKED_BYTES:
-            item.reason = None
-            item.set_aside(TOO_MANY, "C2", f"{used[0]} records with {used[1]} bytes of {sender} are parked already")
-            item.findings = ((TOO_MANY, f"{used[0]} records"),)
-        else:
-            used[0] += 1
-            used[1] += len(item.record.value or b"")
-
-
-def _follow(item: Item, original: Item) -> None:
-    """Give the same document, or the same statement, the same answer."""
-    if original.reason is not None:
-        item.wait(Reason(RETRY, RETRY, "C3", "the same document waits already"))
-        return
-    item.refusal, item.reference = original.refusal, original.reference
-    item.resolved = True

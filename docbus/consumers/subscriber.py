@@ -19,19 +19,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from docbus.consumers import parking
+from docbus.consumers.fetching import Fetcher
 from docbus.consumers.filing import CLOSE_SECONDS, Filing
 from docbus.consumers.holding import Patience, StopReceiving
 from docbus.consumers.inspection import Inspector
-from docbus.consumers.sorting import Item
+from docbus.consumers.items import Item
 from docbus.consumers.starting import find_beginning
 from docbus.errors import DocbusError, SinkUnavailableError, TransportError
-from docbus.limits import MIB
+from docbus.limits import KIB, MIB
 from docbus.producers.pauses import jitter
+from docbus.storage.content import CONTENT_NAME, ContentFolder
 from docbus.storage.locks import hold
 from docbus.transport import topics
 
@@ -61,6 +64,21 @@ CHUNK_RECORDS = 256
 """Records verified per hop to the thread: 15 ms of work, after which the event loop gets its turn."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentLimits:
+    """How much large content is taken.
+
+    Args:
+        document_bytes: Of one document; more is refused.
+        spool_bytes: Of all documents that are not filed yet; more waits. At least ``document_bytes``.
+    """
+
+    document_bytes: int = 4 * KIB * MIB
+    """4 GiB."""
+    spool_bytes: int = 16 * KIB * MIB
+    """16 GiB."""
+
+
 class Fetched(NamedTuple):
     """Records of one fetch with what was found of each."""
 
@@ -84,6 +102,8 @@ class Subscriber:
         verifier: Caches of verified batches; one of its own if left out.
         start: Offsets by partition to begin from instead of where the ledger ends (``--from``).
         group: The consumer group; the inbox's name if left out.
+        content: Where large content is put together; ``content`` beside the database if left out.
+        limits: How much of it is taken.
         factor: Jitter of pauses.
     """
 
@@ -101,6 +121,8 @@ class Subscriber:
         verifier: Verifier | None = None,
         start: Mapping[int, int] | None = None,
         group: str | None = None,
+        content: ContentFolder | None = None,
+        limits: ContentLimits = ContentLimits(),
         factor: Callable[[], float] = jitter,
     ) -> None:
         self._agency = agency
@@ -115,6 +137,18 @@ class Subscriber:
         self._inspector = Inspector(agency, decrypters, verifier)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="docbus-verify")
         self._patience = Patience(asyncio.Event(), clock, factor)
+        content = content or ContentFolder(database.path.parent / CONTENT_NAME)
+        self._arrived = asyncio.Event()
+        self._fetcher = Fetcher(
+            database=database,
+            transport=transport,
+            content=content,
+            environment=lambda: snapshot().environment,
+            clock=clock,
+            arrived=self._arrived.set,
+            spool_bytes=limits.spool_bytes,
+            factor=factor,
+        )
         self._filing = Filing(
             agency=agency,
             environment=lambda: snapshot().environment,
@@ -124,6 +158,10 @@ class Subscriber:
             clock=clock,
             wake_drain=wake_drain,
             patience=self._patience,
+            content=content,
+            max_content_bytes=limits.document_bytes,
+            wake_fetcher=self._fetcher.wake,
+            abandon=self._fetcher.abandon,
         )
         self._tried_under = -1
         self._committed: dict[int, int] = {}
@@ -155,7 +193,7 @@ class Subscriber:
                 await self._filing.load(beginning.partitions)
                 start = beginning.offsets
                 async with self._transport.subscribe(self._topic, self._group, start=start) as subscription:
-                    await self._loop(subscription, idle_seconds)
+                    await self._serve(subscription, idle_seconds)
             except StopReceiving:
                 log.info("receiving_stopped_early", agency=self._agency)
             finally:
@@ -163,22 +201,41 @@ class Subscriber:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._sink.aclose(), CLOSE_SECONDS)
 
-    async def _loop(self, subscription: Subscription, idle_seconds: float | None) -> None:
+    async def _serve(self, subscription: Subscription, idle_seconds: float | None) -> None:
+        """Receive, and fetch large content beside it."""
+        ended = asyncio.Event()
+        fetching = asyncio.create_task(self._fetcher.run(ended))
+        # What ends it other than the event is an error, and wakes the loop.
+        fetching.add_done_callback(lambda _: self._arrived.set())
+        try:
+            await self._loop(subscription, idle_seconds, fetching)
+        finally:
+            ended.set()
+            await asyncio.wait({fetching})
+        fetching.result()
+
+    async def _loop(self, subscription: Subscription, idle_seconds: float | None, fetching: asyncio.Task[None]) -> None:
         wait = FETCH_SECONDS if idle_seconds is None else min(FETCH_SECONDS, idle_seconds)
         ahead = asyncio.ensure_future(self._fetch(subscription, wait))
         quiet_since = self._clock.monotonic()
         try:
             while True:
                 resumed = await self._resume(subscription)
-                if not await self._patience.until_stop(ahead):
-                    break
+                if resumed and not ahead.done() and not self._patience.stop.is_set():
+                    # Behind a large document there may be thousands; only a part of them is taken up at a time.
+                    quiet_since = self._clock.monotonic()
+                    continue
+                if not await self._patience.until_stop(ahead, self._arrived):
+                    if self._patience.stop.is_set() or fetching.done():
+                        break
+                    continue
                 fetched = ahead.result()
                 if self._patience.stop.is_set():
                     break
                 ahead = asyncio.ensure_future(self._fetch(subscription, wait))
                 if fetched.records:
                     await self._take(fetched, subscription)
-                if fetched.records or resumed:
+                if fetched.records or resumed or self._fetcher.busy or self._arrived.is_set():
                     quiet_since = self._clock.monotonic()
                 elif idle_seconds is not None and self._clock.monotonic() - quiet_since >= idle_seconds:
                     break
@@ -227,6 +284,9 @@ class Subscriber:
 
     async def _resume(self, subscription: Subscription) -> bool:
         """Take up parked records whose time has come; tell whether there were any."""
+        if self._arrived.is_set():
+            self._arrived.clear()
+            await self._filing.look()
         waiting = self._filing.waiting
         if not waiting:
             return False

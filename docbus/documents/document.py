@@ -23,7 +23,7 @@ from docbus.limits import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from docbus.documents.file import File
+    from docbus.documents.file import File, FileStream
 
 Kind = Literal["document", "recall", "update", "replacement"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -89,7 +89,7 @@ class Document:
 
     document_id: str
     title: str
-    files: tuple[File, ...]
+    files: tuple[File | FileStream, ...]
     recipients: tuple[str, ...]
     revision: int = FIRST_REVISION
     kind: Kind = "document"
@@ -170,7 +170,7 @@ def _check_recipients(recipients: Sequence[str]) -> None:
         raise DocumentError(f"recipients: {show(_repeated(recipients))} is there twice", hint="Name each agency once.")
 
 
-def _check_files(files: Sequence[File], kind: Kind) -> None:
+def _check_files(files: Sequence[File | FileStream], kind: Kind) -> None:
     # A recall says what it is about in `concerns`, an update may change recipients only: both may go without a file.
     if not files and kind in {"document", "replacement"}:
         raise DocumentError("files: none given", hint="Give at least one file.")

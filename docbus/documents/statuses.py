@@ -25,7 +25,7 @@ Party = Literal["sender", "recipient"]
 
 
 class StatusCode(IntEnum):
-    """Codes of edXML's StatusCode; 07 to 12 and 14 are used by nobody."""
+    """Codes of edXML's StatusCode, of which 07 to 12 and 14 are used by nobody, and one of docbus's own."""
 
     ARRIVED = 1
     REFUSED = 2
@@ -36,6 +36,9 @@ class StatusCode(IntEnum):
     TAKE_BACK = 13
     CHANGE_AGREED = 15
     CHANGE_REFUSED = 16
+    CONTENT_UNAVAILABLE = 50
+    """Large content could not be had, so the document is not filed; far from edXML's numbers, and no processing: once
+    the content is sent again, 01 and 03 follow as if nothing had been."""
 
     @property
     def text(self) -> str:
@@ -62,6 +65,16 @@ class StatusCode(IntEnum):
         """Whether agencies' rules demand a reason."""
         return self in _WITH_REASON
 
+    @property
+    def of_edxml(self) -> bool:
+        """Whether edXML has this code."""
+        return self is not StatusCode.CONTENT_UNAVAILABLE
+
+    @property
+    def reportable(self) -> bool:
+        """Whether somebody may report it; the others follow from what docbus does itself."""
+        return self not in _AUTOMATIC
+
 
 _NAMES = {
     StatusCode.ARRIVED: ("Đã đến", "arrived"),
@@ -73,7 +86,9 @@ _NAMES = {
     StatusCode.TAKE_BACK: ("Yêu cầu lấy lại văn bản", "asked back"),
     StatusCode.CHANGE_AGREED: ("Đồng ý yêu cầu cập nhật, lấy lại", "change agreed"),
     StatusCode.CHANGE_REFUSED: ("Từ chối yêu cầu cập nhật, lấy lại", "change refused"),
+    StatusCode.CONTENT_UNAVAILABLE: ("Không tải được nội dung tệp đính kèm", "large content unavailable"),
 }
+_AUTOMATIC = frozenset({StatusCode.ARRIVED, StatusCode.CONTENT_UNAVAILABLE})
 _WITH_REASON = frozenset({StatusCode.REFUSED, StatusCode.TAKE_BACK})
 
 _NOTHING: frozenset[StatusCode] = frozenset()
@@ -143,6 +158,9 @@ def next_state(current: StatusState, code: StatusCode) -> Transition:
     """
     if code in _NEEDS:
         return _processed(current, code)
+    if code is StatusCode.CONTENT_UNAVAILABLE:
+        # Of delivery, not of processing: it changes nothing, and may be late, as streams have no order between them.
+        return Transition(current, possible=True, repeated=True)
     return _changed(current, code)
 
 

@@ -137,7 +137,7 @@ def _status_code(header: Cursor, text: str | None) -> StatusCode | None:
     if text is None:
         return None
     # Never mapped to another code: a hub that turned unknown ones into 01 lost refusals (domain notes 4.4).
-    code = next((code for code in StatusCode if text in {code.text, str(int(code))}), None)
+    code = next((code for code in StatusCode if code.of_edxml and text in {code.text, str(int(code))}), None)
     if code is None:
         header.warn("M", "StatusCode", f"{show(text)} is no known status")
     return code

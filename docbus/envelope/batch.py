@@ -29,6 +29,7 @@ from docbus.wire.tree import levels, path_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from docbus.envelope.envelope import Hint
     from docbus.identity.signing import Signer
     from docbus.identity.snapshot import TrustSnapshot
 
@@ -42,6 +43,7 @@ class Draft(NamedTuple):
     body: bytes
     package_size: int
     content_key: bytes | None
+    hints: Sequence[Hint] = ()
 
 
 class StreamHead(NamedTuple):
@@ -84,6 +86,11 @@ class Sealer:
         self._environment = environment
         self._sender = sender
         self._signer = signer
+
+    @property
+    def sender(self) -> str:
+        """Canonical id of the sending agency."""
+        return self._sender
 
     @property
     def certificate(self) -> bytes:
@@ -159,7 +166,7 @@ class Sealer:
                     leaves[index],
                     ids[index],
                     front,
-                    put_back(keys),
+                    put_back(keys, draft.hints),
                 )
             )
         return sealed

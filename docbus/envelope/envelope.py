@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.errors import MalformedError
 from docbus.limits import (
+    MAX_HINTED_OFFSETS,
     MAX_HINTS,
     MAX_PACKAGE_BYTES,
     MAX_PATH_HASHES,
@@ -100,9 +101,16 @@ def decode_envelope(value: bytes) -> Envelope:
     keys = envelope.keys
     if keys is not None and (len(keys.batch_key) > MAX_WRAP_BYTES or len(keys.content_key) > MAX_WRAP_BYTES):
         raise MalformedError(f"a wrapped key is longer than {MAX_WRAP_BYTES} bytes")
-    if len(envelope.hints) > MAX_HINTS:
-        raise MalformedError(f"there are more than {MAX_HINTS} hints")
+    if envelope.hints:
+        _check_hints(envelope.hints)
     return envelope
+
+
+def _check_hints(hints: Sequence[Hint]) -> None:
+    if len(hints) > MAX_HINTS:
+        raise MalformedError(f"there are more than {MAX_HINTS} hints")
+    if sum(len(hint.offsets) for hint in hints) > MAX_HINTED_OFFSETS:
+        raise MalformedError(f"the hints have more than {MAX_HINTED_OFFSETS} offsets")
 
 
 def put_signatures(signatures: Sequence[Signature]) -> bytes:

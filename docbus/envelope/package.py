@@ -1,8 +1,7 @@
-"""The package: manifest and contents, encrypted once for all recipients (step P2, design D9)."""
+"""The package: manifest and small contents, encrypted once for all recipients (step P2, design D9)."""
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,16 +10,13 @@ from cryptography.exceptions import InvalidTag
 
 from docbus.documents.names import checked_name
 from docbus.documents.texts import check_text
-from docbus.envelope.statement import DocumentBody, Reference, SealedPackage, encode_document_body
-from docbus.errors import DocumentError, DocumentTooLargeError, MalformedError
+from docbus.envelope.statement import Reference, SealedPackage
+from docbus.errors import DocumentError, MalformedError
 from docbus.limits import (
     MAX_FILES,
     MAX_NAME_BYTES,
-    MAX_PACKAGE_BYTES,
     MAX_PROPERTIES,
     MAX_RECIPIENTS,
-    MAX_STATEMENT_BYTES,
-    MAX_STATEMENT_HEAD_BYTES,
     MAX_TEXT_BYTES,
 )
 from docbus.wire.avro import Schema, definition_of
@@ -30,14 +26,12 @@ from docbus.wire.pae import RECIPIENTS_TYPE, commitment, length_prefixed, pae
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from docbus.documents.document import Document
-
 CONTENT_CONTEXT = b"docbus/v1/content"
 NOTE_CONTEXT = b"docbus/v1/note"
 SALT_BYTES = 32
 KEY_BYTES = 32
 NONCE_BYTES = 16
-_INSIDE = put_long(0)
+_INSIDE, _OUTSIDE = put_long(0), put_long(1)
 
 
 class Inside(NamedTuple):
@@ -47,11 +41,10 @@ class Inside(NamedTuple):
 
 
 class Outside(NamedTuple):
-    """The content is a large attachment of the statement, under its own key."""
+    """The content is a large attachment of the statement, every part of it under this key."""
 
     attachment: int
     key: bytes
-    commitment: bytes
 
 
 class ManifestFile(NamedTuple):
@@ -82,23 +75,6 @@ class Package(NamedTuple):
     salt: bytes
     manifest: Manifest
     contents: tuple[bytes, ...]
-
-
-class EncryptedDocument(NamedTuple):
-    """A document ready for the outbox: encoded body, ciphertext, content key, fingerprint of what the user gave."""
-
-    body: bytes
-    package: bytes
-    content_key: bytes
-    fingerprint: bytes
-
-
-class EncryptedNote(NamedTuple):
-    """A status's free text, encrypted: what its body says of it, ciphertext, content key."""
-
-    package: SealedPackage
-    ciphertext: bytes
-    content_key: bytes
 
 
 def _make_file(
@@ -146,16 +122,17 @@ def note_context(environment: str, sender: str, reference: Reference, code: int)
 
 
 def encode_package(package: Package) -> bytes:
-    """Return the plaintext of a package whose files all lie inside."""
-    return _join_package(package.salt, encode_manifest(package.manifest), package.contents)
+    """Return the plaintext of a package."""
+    return join_package(package.salt, encode_manifest(package.manifest), package.contents)
 
 
-def _join_package(salt: bytes, manifest: bytes, contents: Sequence[bytes]) -> bytes:
+def join_package(salt: bytes, manifest: bytes, contents: Sequence[bytes]) -> bytes:
+    """Return the plaintext of a package whose manifest is encoded already."""
     return b"".join((salt, manifest, put_array([put_bytes(content) for content in contents])))
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the encoding of a manifest whose files all lie inside."""
+    """Return the encoding of a manifest."""
     files = [
         b"".join(
             (
@@ -163,8 +140,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
                 put_text(file.media_type),
                 put_long(file.size),
                 file.digest,
-                _INSIDE,
-                put_long(file.place.content if isinstance(file.place, Inside) else _outside()),
+                _put_place(file.place),
             )
         )
         for file in manifest.files
@@ -182,8 +158,10 @@ def encode_manifest(manifest: Manifest) -> bytes:
     )
 
 
-def _outside() -> int:
-    raise DocumentError("large attachments cannot be sent yet", step="P1")
+def _put_place(place: Inside | Outside) -> bytes:
+    if isinstance(place, Inside):
+        return _INSIDE + put_long(place.content)
+    return _OUTSIDE + put_long(place.attachment) + place.key
 
 
 def decode_package(plaintext: bytes) -> Package:
@@ -257,107 +235,3 @@ def decrypt(ciphertext: bytes, content_key: bytes, context: bytes) -> bytes:
         return decryptor.update(ciphertext) + decryptor.finalize()
     except (InvalidTag, ValueError):
         raise MalformedError("the content key does not open the package") from None
-
-
-def encrypt_document(document: Document, *, environment: str, sender: str, now_ms: int) -> EncryptedDocument:
-    """Encrypt a document once for all its recipients and encode its body.
-
-    Args:
-        document: Validated, recipients as canonical ids.
-        environment: The exchange's name.
-        sender: Canonical id of the sending agency.
-        now_ms: Used as time of creation if the document has none.
-
-    Raises:
-        DocumentTooLargeError: The ciphertext, or what the statement says in clear, is over what travels in an envelope.
-    """
-    pool = os.urandom(SALT_BYTES + KEY_BYTES + NONCE_BYTES)
-    salt = pool[:SALT_BYTES]
-    content_key = pool[SALT_BYTES : SALT_BYTES + KEY_BYTES]
-    manifest = encode_manifest(_manifest_of(document))
-    plaintext = _join_package(salt, manifest, [file.content for file in document.files])
-    if len(plaintext) > MAX_PACKAGE_BYTES:
-        raise _too_large(document.document_id, len(plaintext))
-    context = content_context(environment, sender, document.document_id, document.revision)
-    sealed, ciphertext = encrypt(plaintext, salt, content_key, context)
-    if len(ciphertext) > MAX_PACKAGE_BYTES:
-        raise _too_large(document.document_id, len(ciphertext))
-    reply = document.in_reply_to
-    body = DocumentBody(
-        document_id=document.document_id,
-        revision=document.revision,
-        kind=document.kind,
-        urgency=int(document.urgency),
-        created=now_ms if document.created is None else document.created,
-        not_after=document.not_after,
-        package=sealed,
-        attachments=(),
-        recipients_digest=recipients_digest(document.recipients),
-        in_reply_to=None if reply is None else Reference(reply.sender, reply.document_id, reply.revision),
-        concerns=tuple(Reference(r.sender, r.document_id, r.revision) for r in document.concerns),
-        nonce=pool[SALT_BYTES + KEY_BYTES :],
-    )
-    encoded = encode_document_body(body)
-    if len(encoded) > MAX_STATEMENT_BYTES - MAX_STATEMENT_HEAD_BYTES:
-        raise DocumentTooLargeError(
-            f"document {document.document_id} refers to {len(body.concerns):,} documents in {len(encoded):,} bytes, "
-            f"at most {MAX_STATEMENT_BYTES - MAX_STATEMENT_HEAD_BYTES:,} fit a statement",
-            hint="Send several documents, each about some of them.",
-            step="P1",
-        )
-    return EncryptedDocument(encoded, ciphertext, content_key, _fingerprint(document, manifest))
-
-
-def _too_large(document_id: str, size: int) -> DocumentTooLargeError:
-    return DocumentTooLargeError(
-        f"document {document_id} needs {size:,} bytes, at most {MAX_PACKAGE_BYTES:,} travel inside an envelope",
-        hint="Send fewer or smaller files; larger content cannot be sent yet.",
-        step="P1",
-    )
-
-
-def _manifest_of(document: Document) -> Manifest:
-    return Manifest(
-        document.title,
-        document.number,
-        document.type,
-        document.summary,
-        tuple(sorted(document.recipients, key=str.encode)),
-        document.properties,
-        tuple(
-            ManifestFile(file.name, file.media_type, len(file.content), sha256(file.content).digest(), Inside(index))
-            for index, file in enumerate(document.files)
-        ),
-    )
-
-
-def document_fingerprint(document: Document) -> bytes:
-    """Return a digest over everything the user gave, so that the same id with other content is noticed; 32 bytes."""
-    return _fingerprint(document, encode_manifest(_manifest_of(document)))
-
-
-def _fingerprint(document: Document, manifest: bytes) -> bytes:
-    """The manifest has title, recipients and every file's digest; the rest of what the user gave stands in the body."""
-    rest = f"{document.kind} {int(document.urgency)} {document.created} {document.not_after}".encode()
-    references = [
-        b""
-        if reference is None
-        else put_text(reference.sender) + put_text(reference.document_id) + b"%d" % reference.revision
-        for reference in (document.in_reply_to, *document.concerns)
-    ]
-    return sha256(length_prefixed(rest, manifest, *references)).digest()
-
-
-def encrypt_note(note: str, reference: Reference, *, environment: str, sender: str, code: int) -> EncryptedNote:
-    """Encrypt the free text of a status about the referenced document.
-
-    Raises:
-        DocumentError: The text is longer than allowed.
-    """
-    if len(note.encode()) > MAX_TEXT_BYTES:
-        raise DocumentError(f"the note is longer than {MAX_TEXT_BYTES} bytes", step="P1")
-    pool = os.urandom(SALT_BYTES + KEY_BYTES)
-    salt, content_key = pool[:SALT_BYTES], pool[SALT_BYTES:]
-    plaintext = encode_package(Package(salt, Manifest("", None, None, note, (), (), ()), ()))
-    sealed, ciphertext = encrypt(plaintext, salt, content_key, note_context(environment, sender, reference, code))
-    return EncryptedNote(sealed, ciphertext, content_key)

@@ -15,6 +15,7 @@ from docbus.limits import (
     MAX_CONCERNS,
     MAX_DOCUMENT_ID_BYTES,
     MAX_ENVIRONMENT_BYTES,
+    MAX_PARTS,
     MAX_REASON_BYTES,
     MAX_RECEIPT_RANGE,
     MAX_REFUSALS,
@@ -29,6 +30,7 @@ from docbus.wire.encoding import (
     put_optional_text,
     put_text,
 )
+from docbus.wire.parts import count_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -344,6 +346,8 @@ def _limit_document(body: DocumentBody) -> None:
         raise MalformedError("revision, urgency or package size is out of bounds")
     if len(body.attachments) > MAX_ATTACHMENTS or len(body.concerns) > MAX_CONCERNS:
         raise MalformedError("too many attachments or references")
+    if body.attachments and sum(count_parts(attachment.size) for attachment in body.attachments) > MAX_PARTS:
+        raise MalformedError(f"the attachments have more than {MAX_PARTS:,} parts")
     if body.in_reply_to is not None:
         _limit_reference(body.in_reply_to)
     for reference in body.concerns:

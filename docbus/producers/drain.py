@@ -21,6 +21,9 @@ from docbus.producers.pruning import KEEP_SETTLED_MS, PRUNE_COPIES, PRUNE_EVERY_
 from docbus.producers.rounds import Rounds
 from docbus.producers.sealing import Sealing
 from docbus.producers.sending import Sender
+from docbus.producers.uploading import Uploader
+from docbus.producers.withdrawing import settled_content
+from docbus.storage.content import CONTENT_NAME, ContentFolder
 from docbus.storage.locks import hold
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ POLL_SECONDS = 0.05
 """Seconds after which a document that another process has accepted is noticed; one look costs microseconds."""
 IDLE_SECONDS = 5.0
 """Seconds after which an idle loop looks again in any case."""
+KEEP_CONTENT_MS = 24 * 60 * 60 * 1000
+"""Milliseconds for which large content is kept after everybody has it: a day, as it may be gigabytes."""
 STOP_SECONDS = 10.0
 """Seconds that a stop may take to send what is accepted; what is left goes out with the next start."""
 
@@ -54,6 +59,7 @@ class Drain:
         sender: Canonical id of the sending agency.
         snapshot: Gives the newest trust snapshot.
         clock: Times and pauses.
+        content: Where large content is kept; ``content`` beside the database if left out.
         keep_settled_ms: Milliseconds for which envelopes of settled copies are kept.
         factor: Jitter of pauses.
     """
@@ -67,6 +73,7 @@ class Drain:
         sender: str,
         snapshot: Callable[[], TrustSnapshot],
         clock: Clock,
+        content: ContentFolder | None = None,
         keep_settled_ms: int = KEEP_SETTLED_MS,
         factor: Callable[[], float] = jitter,
     ) -> None:
@@ -80,6 +87,16 @@ class Drain:
             Sender, database=database, transport=transport, sender=sender, clock=clock, factor=factor
         )
         self._wake = asyncio.Event()
+        self._content = content or ContentFolder(database.path.parent / CONTENT_NAME)
+        self._uploader = Uploader(
+            database=database,
+            transport=transport,
+            content=self._content,
+            sender=sender,
+            clock=clock,
+            uploaded=self._wake.set,
+            factor=factor,
+        )
         self.asleep = False
         """Whether the last round found nothing to do, and the next waits for something."""
         self._prune_at = 0.0
@@ -87,6 +104,7 @@ class Drain:
     def wake(self) -> None:
         """Say, on the loop, that something was put into the outbox; without it the loop finds out by itself."""
         self._wake.set()
+        self._uploader.wake()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Drain until ``stop`` is set, then send what was accepted until then, for a bounded time.
@@ -99,8 +117,13 @@ class Drain:
         """
         async with self._holding() as rounds:
             watcher = asyncio.create_task(self._watch(stop))
+            uploading = asyncio.create_task(self._uploader.run(stop))
+            uploading.add_done_callback(lambda _: self._wake.set())
             try:
                 while not stop.is_set():
+                    if uploading.done():
+                        # It ends by the stop alone, so this is an error.
+                        uploading.result()
                     version = self._database.data_version()
                     self._wake.clear()
                     trouble = await rounds.next_patiently()
@@ -109,9 +132,13 @@ class Drain:
                         await _wait_for(stop, trouble.until - self._clock.monotonic())
                     elif rounds.idle:
                         await self._sleep(version, rounds.sender.wait())
+                await asyncio.wait({uploading})
+                uploading.result()
                 await self._finish(rounds)
             finally:
                 watcher.cancel()
+                uploading.cancel()
+                await asyncio.wait({uploading})
 
     async def drain(self) -> int:
         """Seal and send until nothing more can be done now.
@@ -127,11 +154,18 @@ class Drain:
         """
         sent = 0
         async with self._holding() as rounds:
-            while not rounds.done:
+            await self._uploader.clean()
+            while True:
+                while not rounds.done:
+                    sent += await rounds.next()
+                if rounds.sender.outage is not None:
+                    raise rounds.sender.outage
+                # What needs no upload goes first; then what was held, and what was behind it. That may be let go also
+                # without any part's being sent: all were there already, or content is lost.
+                uploaded = await self._uploader.upload_all()
                 sent += await rounds.next()
-            if rounds.sender.outage is not None:
-                raise rounds.sender.outage
-        return sent
+                if not uploaded and _is_through(rounds):
+                    return sent
 
     @asynccontextmanager
     async def _holding(self) -> AsyncIterator[Rounds]:
@@ -190,11 +224,23 @@ class Drain:
         settled_before_ms = self._clock.now_ms() - self._keep_settled_ms
         try:
             pruned = await self._database.write(lambda c: prune(c, settled_before_ms=settled_before_ms))
+            await self._prune_content()
         except StorageError as error:
             log.warning("outbox.keep", reason=error.text, hint=error.hint)
             pruned = 0
         # As long as there is more, a part goes with every round.
         self._prune_at = now if pruned == PRUNE_COPIES else now + PRUNE_EVERY_SECONDS
+
+    async def _prune_content(self) -> None:
+        before_ms = self._clock.now_ms() - KEEP_CONTENT_MS
+        files = await self._database.write(lambda c: settled_content(c, settled_before_ms=before_ms))
+        if files:
+            await asyncio.to_thread(self._content.drop, files)
+
+
+def _is_through(rounds: Rounds) -> bool:
+    """Tell whether nothing more can be done now, and no outage has to be reported."""
+    return rounds.done and rounds.sender.outage is None
 
 
 async def _wait_for(event: asyncio.Event, seconds: float) -> bool:

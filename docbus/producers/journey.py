@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.statement import LANES
-from docbus.errors import DocumentError, WaitTimeoutError
+from docbus.errors import WaitTimeoutError
+from docbus.producers.content import ContentCounts, ContentShare, content_counts, share_of
+from docbus.producers.outbox import find_document
 from docbus.producers.states import CopyState
 from docbus.producers.statuses import StatusRecord, statuses_of
 from docbus.storage.database import used_bytes
@@ -65,6 +67,8 @@ class Journey:
     urgency: int
     accepted_at: int
     legs: tuple[Leg, ...]
+    content: ContentShare | None = None
+    """How much of its large content is uploaded; None if it travels inside its envelopes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,7 @@ class OutboxCounts:
         oldest_accepted_at: When the oldest of those accepted and not sent was accepted.
         oldest_sent_at: When the oldest of those sent and not yet answered was sent.
         undelivered: The oldest copies without an answer.
+        content: Large content: what is kept, what is still to be uploaded.
     """
 
     accepted: int
@@ -115,6 +120,7 @@ class OutboxCounts:
     used_bytes: int
     blocked: tuple[BlockedStream, ...]
     undelivered: tuple[Undelivered, ...]
+    content: ContentCounts
 
 
 def journey(connection: sqlite3.Connection, document_id: str, *, sender: str, revision: int | None = None) -> Journey:
@@ -129,18 +135,7 @@ def journey(connection: sqlite3.Connection, document_id: str, *, sender: str, re
     Raises:
         DocumentError: The outbox has no such document.
     """
-    row = connection.execute(
-        "SELECT outgoing, revision, kind, urgency, accepted_at FROM outgoing WHERE document_id = ?1"
-        " AND (?2 IS NULL OR revision = ?2) ORDER BY revision DESC LIMIT 1",
-        (document_id, revision),
-    ).fetchone()
-    if row is None:
-        named = document_id if revision is None else f"{document_id} revision {revision}"
-        raise DocumentError(
-            f"the outbox has no document {named}",
-            hint="Give the id that `docbus publish` printed, and the folder of the agency that sent it.",
-        )
-    outgoing, found_revision, kind, urgency, accepted_at = row
+    outgoing, found_revision, kind, urgency, accepted_at = find_document(connection, document_id, revision)
     statuses = statuses_of(connection, sender=sender, document_id=document_id, revision=found_revision)
     copies: dict[str, list[tuple[Any, ...]]] = {}
     for copy in connection.execute(
@@ -157,6 +152,7 @@ def journey(connection: sqlite3.Connection, document_id: str, *, sender: str, re
         urgency=urgency,
         accepted_at=accepted_at,
         legs=tuple(_leg(rows, accepted_at, statuses) for rows in copies.values()),
+        content=share_of(connection, outgoing),
     )
 
 
@@ -166,6 +162,7 @@ _BEST_FIRST = (
     CopyState.SENT,
     CopyState.SEALED,
     CopyState.WAITING,
+    CopyState.HELD,
     CopyState.FAILED,
     CopyState.SUPERSEDED,
 )
@@ -204,6 +201,9 @@ def _arrival(row: tuple[Any, ...], state: CopyState) -> tuple[StatusRecord, ...]
     return (StatusRecord(recipient, recipient, StatusCode.ARRIVED, settled_at, settled_at, flagged=False, note=None),)
 
 
+_UNSENT = (CopyState.HELD, CopyState.WAITING, CopyState.SEALED)
+
+
 def counts(connection: sqlite3.Connection) -> OutboxCounts:
     """Return the outbox's figures; reads the state of every copy there is, about 5 million a second."""
     by_state: dict[int, tuple[int, int | None, int | None]] = {}
@@ -213,9 +213,9 @@ def counts(connection: sqlite3.Connection) -> OutboxCounts:
     ):
         if not receipts:
             by_state[state] = count, oldest_outgoing, oldest_sent_at
-        elif state in {CopyState.WAITING, CopyState.SEALED}:
+        elif state in _UNSENT:
             receipts_waiting += count
-    unsent = [by_state[state] for state in (CopyState.WAITING, CopyState.SEALED) if state in by_state]
+    unsent = [by_state[state] for state in _UNSENT if state in by_state]
     oldest = min((entry[1] for entry in unsent if entry[1] is not None), default=None)
     accepted_at = connection.execute("SELECT accepted_at FROM outgoing WHERE outgoing = ?", (oldest,)).fetchone()
     blocked = connection.execute(
@@ -225,7 +225,7 @@ def counts(connection: sqlite3.Connection) -> OutboxCounts:
     )
     undelivered = connection.execute(
         "SELECT o.document_id, o.revision, c.recipient, c.state, coalesce(c.sent_at, o.accepted_at) FROM copy c"
-        " JOIN outgoing o ON o.outgoing = c.outgoing WHERE c.state IN (0, 1, 2) AND o.form = 'document'"
+        " JOIN outgoing o ON o.outgoing = c.outgoing WHERE c.state IN (0, 1, 2, 7) AND o.form = 'document'"
         " ORDER BY c.outgoing LIMIT ?",
         (MAX_UNDELIVERED,),
     )
@@ -250,6 +250,7 @@ def counts(connection: sqlite3.Connection) -> OutboxCounts:
         oldest_accepted_at=None if accepted_at is None else accepted_at[0],
         oldest_sent_at=by_state.get(CopyState.SENT, none)[2],
         used_bytes=used_bytes(connection),
+        content=content_counts(connection),
         blocked=tuple(
             BlockedStream(
                 recipient=recipient,

@@ -10,13 +10,17 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.envelope.statement import LANES
-from docbus.errors import DocumentConflictError
+from docbus.errors import DocumentConflictError, DocumentError
 from docbus.limits import MIB
+from docbus.producers.content import add_content, hold_back, places_of, was_withdrawn
 from docbus.producers.states import FORM_OF, LANE_NUMBERS, LANES_BY_RANK, TYPE_OF
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
+
+    from docbus.producers.content import PartPlaces
+    from docbus.producers.staging import StagedAttachment
 
 MAX_BATCH_STATEMENTS = 512
 """Statements sealed as one batch: the signature costs nothing any more, and a lost batch is redone in 30 ms."""
@@ -41,6 +45,7 @@ class AcceptedDocument(NamedTuple):
     body: bytes
     package: bytes
     content_key: bytes
+    attachments: Sequence[StagedAttachment] = ()
 
 
 class WaitingStatement(NamedTuple):
@@ -65,6 +70,7 @@ class WaitingCopy(NamedTuple):
     body: bytes
     package: bytes | None
     content_key: bytes | None
+    places: Sequence[PartPlaces] = ()
 
 
 def accept(connection: sqlite3.Connection, documents: Sequence[AcceptedDocument], *, at_ms: int) -> list[bool]:
@@ -107,16 +113,57 @@ def accept(connection: sqlite3.Connection, documents: Sequence[AcceptedDocument]
     duplicates = [False] * len(documents)
     if connection.total_changes - before != len(documents):
         duplicates = _duplicates(connection, documents, first)
-    _add_copies(
+    taken = [
+        (outgoing, document)
+        for outgoing, (document, duplicate) in enumerate(zip(documents, duplicates, strict=True), first)
+        if not duplicate
+    ]
+    add_content(connection, [(outgoing, document.attachments) for outgoing, document in taken if document.attachments])
+    add_copies(
         connection,
         [
             (outgoing, ordinal, LANE_NUMBERS[document.lane], recipient)
-            for outgoing, (document, duplicate) in enumerate(zip(documents, duplicates, strict=True), first)
-            if not duplicate
+            for outgoing, document in taken
             for ordinal, recipient in enumerate(document.recipients)
         ],
     )
     return duplicates
+
+
+class FoundDocument(NamedTuple):
+    """A document of the outbox."""
+
+    outgoing: int
+    revision: int
+    kind: str
+    urgency: int
+    accepted_at: int
+
+
+def find_document(connection: sqlite3.Connection, document_id: str, revision: int | None) -> FoundDocument:
+    """Return a document by its id; of several revisions the newest, unless one is named.
+
+    Raises:
+        DocumentError: The outbox has no such document.
+    """
+    row = connection.execute(
+        "SELECT outgoing, revision, kind, urgency, accepted_at FROM outgoing WHERE document_id = ?1"
+        " AND (?2 IS NULL OR revision = ?2) ORDER BY revision DESC LIMIT 1",
+        (document_id, revision),
+    ).fetchone()
+    if row is None:
+        named = document_id if revision is None else f"{document_id} revision {revision}"
+        raise DocumentError(
+            f"the outbox has no document {named}",
+            hint="Give the id that `docbus publish` printed, and the folder of the agency that sent it.",
+        )
+    return FoundDocument(*row)
+
+
+def is_accepted(document_id: str, revision: int, connection: sqlite3.Connection) -> bool:
+    """Tell whether a document of this id and revision was accepted before."""
+    found = connection.execute("SELECT 1 FROM outgoing WHERE document_id = ? AND revision = ?", (document_id, revision))
+    return found.fetchone() is not None
 
 
 def add_statements(connection: sqlite3.Connection, statements: Sequence[WaitingStatement], *, at_ms: int) -> list[int]:
@@ -140,7 +187,7 @@ def add_statements(connection: sqlite3.Connection, statements: Sequence[WaitingS
             for outgoing, statement in enumerate(statements, first)
         ],
     )
-    _add_copies(
+    add_copies(
         connection,
         [
             (outgoing, 0, LANE_NUMBERS[statement.lane], statement.recipient)
@@ -179,9 +226,20 @@ def read_waiting(
                 break
             taken += row[4]
             chosen.append(row)
-    contents = _contents(connection, {row[0] for row in chosen})
+    wanted = {row[0] for row in chosen}
+    contents, places = _contents(connection, wanted), places_of(connection, wanted)
     return [
-        WaitingCopy(outgoing, ordinal, TYPE_OF[form], LANES[lane], recipient, body, package, content_key)
+        WaitingCopy(
+            outgoing,
+            ordinal,
+            TYPE_OF[form],
+            LANES[lane],
+            recipient,
+            body,
+            package,
+            content_key,
+            places.get(outgoing, ()),
+        )
         for outgoing, ordinal, lane, recipient, _ in chosen
         for form, body, package, content_key in (contents[outgoing],)
     ]
@@ -244,8 +302,13 @@ def _next_outgoing(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(outgoing), 0) + 1 FROM outgoing").fetchone()[0])
 
 
-def _add_copies(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, int, str]]) -> None:
+def add_copies(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, int, str]]) -> None:
+    """Let copies wait for their positions, given as (outgoing, ordinal, lane, recipient).
+
+    Where content is still to be uploaded, some of them are held, so that order holds in every stream.
+    """
     connection.executemany("INSERT INTO copy (outgoing, ordinal, state, lane, recipient) VALUES (?, ?, 0, ?, ?)", rows)
+    hold_back(connection, rows)
 
 
 def _duplicates(connection: sqlite3.Connection, documents: Sequence[AcceptedDocument], first: int) -> list[bool]:
@@ -266,6 +329,12 @@ def _duplicates(connection: sqlite3.Connection, documents: Sequence[AcceptedDocu
             raise DocumentConflictError(
                 f"document {document.document_id} revision {document.revision} was accepted before"
                 " with other content or other recipients",
+                hint="Give it another id, or the next revision.",
+                step="P1",
+            )
+        if outgoing != at and was_withdrawn(connection, outgoing):
+            raise DocumentConflictError(
+                f"document {document.document_id} revision {document.revision} was withdrawn",
                 hint="Give it another id, or the next revision.",
                 step="P1",
             )

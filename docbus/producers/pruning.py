@@ -45,7 +45,9 @@ def prune(connection: sqlite3.Connection, *, settled_before_ms: int, max_copies:
     )
     connection.executemany(
         "UPDATE outgoing SET body = NULL, package = NULL, content_key = NULL WHERE outgoing = ?1 AND NOT EXISTS"
-        " (SELECT 1 FROM copy WHERE outgoing = ?1 AND (envelope IS NOT NULL OR settled_at IS NULL))",
+        " (SELECT 1 FROM copy WHERE outgoing = ?1 AND (envelope IS NOT NULL OR settled_at IS NULL))"
+        # Whoever found its content expired may have it again, see ``withdrawing.settled_content``.
+        " AND NOT EXISTS (SELECT 1 FROM content WHERE outgoing = ?1 AND file IS NOT NULL)",
         touched,
     )
     return len(rows)

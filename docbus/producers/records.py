@@ -20,6 +20,11 @@ CONTENT_TYPE = b"application/vnd.docbus.envelope.v1"
 _EVENT_TYPES = {payload_type: f"docbus.{form}.v1".encode() for form, payload_type in TYPE_OF.items()}
 
 
+def source_of(sender: str) -> bytes:
+    """Return CloudEvents' source of what an agency sends."""
+    return f"urn:docbus:agency:{sender}".encode()
+
+
 class RecordMaker:
     """Makes records for one sender; keeps the names of topics it has made before.
 
@@ -29,7 +34,7 @@ class RecordMaker:
 
     def __init__(self, sender: str) -> None:
         self._key = sender.encode()
-        self._source = f"urn:docbus:agency:{sender}".encode()
+        self._source = source_of(sender)
         self._topics: dict[str, str] = {}
 
     def records(self, copies: Iterable[SealedCopy]) -> list[NewRecord]:

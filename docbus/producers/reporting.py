@@ -7,7 +7,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from docbus.documents.statuses import StatusCode
-from docbus.envelope.package import NONCE_BYTES, encrypt_note
+from docbus.envelope.encrypted import encrypt_note
+from docbus.envelope.package import NONCE_BYTES
 from docbus.envelope.statement import STATUS_TYPE, Reference, StatusBody, encode_status_body
 from docbus.errors import DocumentError
 from docbus.producers.outbox import WaitingStatement, add_statements
@@ -93,11 +94,12 @@ def _checked(code: StatusCode | int, note: str | None, *, own: bool) -> StatusCo
         status = StatusCode(code)
     except ValueError:
         raise DocumentError(
-            f"status {code} does not exist", hint=f"There are {', '.join(known.text for known in StatusCode)}."
+            f"status {code} does not exist",
+            hint=f"There are {', '.join(known.text for known in StatusCode if known.reportable)}.",
         ) from None
-    if status is StatusCode.ARRIVED:
+    if not status.reportable:
         raise DocumentError(
-            "status 01 cannot be reported: it follows from the receipt",
+            f"status {status.text} cannot be reported: it follows from what docbus does itself",
             hint="Accept the delivery; docbus does the rest.",
         )
     if (status.sent_by == "sender") is not own:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from docbus.envelope.batch import Draft, StreamHead
+from docbus.envelope.envelope import Hint
 from docbus.envelope.statement import FIRST_PREVIOUS
 from docbus.errors import AgencyClosedError, IdentityError, UnknownAgencyError
 from docbus.producers.epochs import count_batch, current_epochs, open_stream, stream_heads, write_mark
 from docbus.producers.outbox import WaitingCopy, fail_copies, read_waiting
 from docbus.producers.unsent import SealedCopy
+from docbus.transport import topics
+from docbus.transport.topics import CONTENT_PARTITION
 
 if TYPE_CHECKING:
     import sqlite3
@@ -110,7 +113,13 @@ class Sealing:
         return self._sealer.seal(
             [
                 Draft(
-                    copy.payload_type, copy.recipient, copy.lane, copy.body, len(copy.package or b""), copy.content_key
+                    copy.payload_type,
+                    copy.recipient,
+                    copy.lane,
+                    copy.body,
+                    len(copy.package or b""),
+                    copy.content_key,
+                    self._hints(copy),
                 )
                 for copy in copies
             ],
@@ -119,6 +128,13 @@ class Sealing:
             snapshot=snapshot,
             now_ms=now_ms,
         )
+
+    def _hints(self, copy: WaitingCopy) -> Sequence[Hint]:
+        """Return where the parts of a copy's attachments lie; for almost every copy there are none."""
+        if not copy.places:
+            return ()
+        topic = topics.content(self._sealer.sender)
+        return [Hint(place.attachment, topic, CONTENT_PARTITION, place.offsets) for place in copy.places]
 
 
 def examine(waiting: Sequence[WaitingCopy], snapshot: TrustSnapshot) -> tuple[list[WaitingCopy], list[Failed]]:

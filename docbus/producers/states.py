@@ -12,9 +12,12 @@ class CopyState(IntEnum):
 
     ::
 
-        WAITING ─seal→ SEALED ─send→ SENT ─receipt→ RECEIVED
-           │              │            ├──receipt→ REFUSED ─later receipt→ RECEIVED
-           └─→ FAILED     └────────────┴─→ SUPERSEDED (goes out again in a new epoch, as a new copy)
+        HELD ─upload→ WAITING ─seal→ SEALED ─send→ SENT ─receipt→ RECEIVED
+           │             │              │            ├──receipt→ REFUSED ─later receipt→ RECEIVED
+           └─────────────┴─→ FAILED     └────────────┴─→ SUPERSEDED (goes out again in a new epoch, as a new copy)
+
+    HELD waits for large content to be uploaded: its own, or that of a document before it to the same recipient. A
+    REFUSED copy whose content is sent again is SUPERSEDED too.
 
     A receipt may overtake the mark that its statement was sent, so SEALED leads to RECEIVED and REFUSED too.
     """
@@ -26,6 +29,7 @@ class CopyState(IntEnum):
     REFUSED = 4
     FAILED = 5
     SUPERSEDED = 6
+    HELD = 7
 
     @property
     def word(self) -> str:
@@ -34,6 +38,7 @@ class CopyState(IntEnum):
 
 
 _WORDS = {
+    CopyState.HELD: "accepted",
     CopyState.WAITING: "accepted",
     CopyState.SEALED: "accepted",
     CopyState.SENT: "sent",

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from docbus.transport import topics
+from docbus.transport.topics import CONTENT_RETENTION_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,23 +53,33 @@ class Provisioned:
     left: tuple[Step, ...]
 
 
-def intended(snapshot: TrustSnapshot) -> list[TopicSpec]:
+def intended(snapshot: TrustSnapshot, content_retention_ms: int = CONTENT_RETENTION_MS) -> list[TopicSpec]:
     """Return every topic that a directory asks for: its own, and those of every open agency."""
     specs = [topics.spec_of(topics.DIRECTORY)]
     for agency in snapshot.agencies():
         if agency.closed_at is None:
-            specs += [topics.spec_of(t, partitions=_partitions(t, agency)) for t in topics.agency_topics(agency.id)]
+            specs += [
+                topics.spec_of(t, partitions=_partitions(t, agency), content_retention_ms=content_retention_ms)
+                for t in topics.agency_topics(agency.id)
+            ]
     return specs
 
 
-async def plan(transport: Transport, snapshot: TrustSnapshot) -> list[Step]:
+async def plan(
+    transport: Transport, snapshot: TrustSnapshot, *, content_retention_ms: int = CONTENT_RETENTION_MS
+) -> list[Step]:
     """Return what differs between the brokers and what the directory asks for; changes nothing.
+
+    Args:
+        transport: Started.
+        snapshot: The directory.
+        content_retention_ms: For how long content topics keep their parts.
 
     Raises:
         TransportError: No broker answers, or asking is not allowed.
     """
     steps: list[Step] = []
-    for specs in _chunks(intended(snapshot)):
+    for specs in _chunks(intended(snapshot, content_retention_ms)):
         found: dict[str, list[Difference]] = {}
         for difference in await transport.compare(specs):
             found.setdefault(difference.topic, []).append(difference)

@@ -52,6 +52,11 @@ PLAINTEXT = _check("C2.04", "package_malformed", "the plaintext is the one encod
 COMMITMENT = _check("C2.05", "commitment_mismatch", "the commitment opens to this plaintext")
 RECIPIENTS = _check("C2.06", "recipients_mismatch", "the recipients are those committed to, this agency among them")
 CONTENTS = _check("C2.07", "content_mismatch", "every file has the size and digest of the manifest")
+ATTACHMENTS = _check("C2.08", "attachment_mismatch", "every large attachment belongs to one file, and has its size")
+PART = _check("C2.09", "part_malformed", "the record is the one encoding of a part within all limits")
+PART_PROOF = _check("C2.10", "part_mismatch", "the bytes are those at the part's place under the signed digest")
+PART_DECRYPTION = _check("C2.11", "part_undecryptable", "the attachment's key opens the part in its document's context")
+ATTACHMENT_CONTENT = _check("C2.12", "attachment_content_mismatch", "the plaintext has the manifest's size and digest")
 
 CHECKS: tuple[Check, ...] = (
     SIZE,
@@ -82,7 +87,14 @@ CHECKS: tuple[Check, ...] = (
     COMMITMENT,
     RECIPIENTS,
     CONTENTS,
+    ATTACHMENTS,
+    PART,
+    PART_PROOF,
+    PART_DECRYPTION,
+    ATTACHMENT_CONTENT,
 )
+OF_PARTS = frozenset({PART, PART_PROOF, PART_DECRYPTION, ATTACHMENT_CONTENT})
+"""Asked of records in the sender's content topic, where there are large attachments."""
 
 REVOKED = "certificate_revoked"
 RETIRED = "certificate_retired"

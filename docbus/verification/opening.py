@@ -3,8 +3,9 @@
 The checklist, in order::
 
     C2.01 batch key    C2.03 decryption    C2.05 commitment    C2.07 contents
-    C2.02 content key  C2.04 plaintext     C2.06 recipients
+    C2.02 content key  C2.04 plaintext     C2.06 recipients    C2.08 attachments
 
+What lies outside the package is checked part by part, C2.09 to C2.12, see ``parts``.
 Cobblestone commits to key and context, so a package that opens for one recipient opens alike for all.
 """
 
@@ -17,6 +18,7 @@ from docbus.documents.names import same_name
 from docbus.envelope.keys import KeyRing
 from docbus.envelope.package import (
     Inside,
+    Outside,
     Package,
     content_context,
     decode_package,
@@ -29,10 +31,12 @@ from docbus.errors import MalformedError
 from docbus.verification import checks
 from docbus.verification.checks import failed
 from docbus.wire.pae import commitment
+from docbus.wire.parts import content_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from docbus.envelope.statement import Attachment
     from docbus.identity.encryption import Decrypter
     from docbus.verification.verifier import Verified
 
@@ -88,9 +92,8 @@ class Opener:
             failed(checks.COMMITMENT, "the commitment opens to another plaintext")
         if isinstance(body, DocumentBody):
             self._check_recipients(opened.manifest.recipients, body)
-            if body.attachments:
-                failed(checks.CONTENTS, "there are large attachments, which this version cannot fetch")
         _contents(opened)
+        _attachments(opened, body.attachments if isinstance(body, DocumentBody) else ())
         return opened
 
     def _check_recipients(self, recipients: tuple[str, ...], body: DocumentBody) -> None:
@@ -108,25 +111,41 @@ class Opener:
 
 
 def _contents(package: Package) -> None:
-    """C2.07: every file lies where the manifest says, each content belongs to one file."""
+    """C2.07: every file has a content of its own, with the size and digest that the manifest names."""
     several = len(package.manifest.files) > 1
     met: set[int] = set()
     names: set[str] = set()
     for number, file in enumerate(package.manifest.files, 1):
         # Files are told by their number: a name is plaintext, and this text is stored and shown.
-        if not isinstance(file.place, Inside):
-            failed(checks.CONTENTS, f"file {number} lies outside the package, which this version cannot fetch")
-        index = file.place.content
-        if not 0 <= index < len(package.contents) or index in met:
-            failed(checks.CONTENTS, f"file {number} has no content of its own")
-        met.add(index)
         if several:
             name = same_name(file.name)
             if name in names:
                 failed(checks.CONTENTS, f"file {number} is called as another one, letter case aside")
             names.add(name)
+        if not isinstance(file.place, Inside):
+            continue
+        index = file.place.content
+        if not 0 <= index < len(package.contents) or index in met:
+            failed(checks.CONTENTS, f"file {number} has no content of its own")
+        met.add(index)
         content = package.contents[index]
         if len(content) != file.size or sha256(content).digest() != file.digest:
             failed(checks.CONTENTS, f"file {number} is not the one the manifest names")
     if len(met) != len(package.contents):
         failed(checks.CONTENTS, "there is a content that no file names")
+
+
+def _attachments(package: Package, attachments: Sequence[Attachment]) -> None:
+    """C2.08: files that lie outside and attachments of the statement belong together, one to one, with equal sizes."""
+    met: set[int] = set()
+    for number, file in enumerate(package.manifest.files, 1):
+        if not isinstance(file.place, Outside):
+            continue
+        index = file.place.attachment
+        if not 0 <= index < len(attachments) or index in met:
+            failed(checks.ATTACHMENTS, f"file {number} has no attachment of its own")
+        met.add(index)
+        if file.size < 1 or content_size(file.size) != attachments[index].size:
+            failed(checks.ATTACHMENTS, f"file {number} has another size than its attachment")
+    if len(met) != len(attachments):
+        failed(checks.ATTACHMENTS, "there is an attachment that no file names")

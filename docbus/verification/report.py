@@ -205,6 +205,8 @@ def _second_part(result: Given, opening: Package | VerificationError | None, kno
             stopped = True
         elif check is checks.RECIPIENTS and not isinstance(known.body, DocumentBody):
             outcomes[check.number] = _result(check, "not applicable", "only a document commits to its recipients")
+        elif check in checks.OF_PARTS and not stopped:
+            outcomes[check.number] = _result(check, "not applicable", known.why_without_parts)
         else:
             outcomes[check.number] = _result(check, "not reached" if stopped else "passed", "")
     return outcomes
@@ -251,6 +253,13 @@ class _Known(NamedTuple):
     def body(self) -> DocumentBody | ReceiptBody | StatusBody | None:
         """The statement's body."""
         return None if self.statement is None else self.statement.body
+
+    @property
+    def why_without_parts(self) -> str:
+        """Why nothing is said of parts: an envelope has none, and not every document has any."""
+        if isinstance(self.body, DocumentBody) and self.body.attachments:
+            return "asked of each part when it is fetched from the sender's content topic"
+        return "there is no large attachment"
 
     def detail(self, check: Check) -> str:
         """Return what a passed check has found, or nothing where the title says it all."""
@@ -316,7 +325,11 @@ def _statement_details(statement: Statement) -> dict[str, str]:
 
 def _content(body: DocumentBody | ReceiptBody | StatusBody) -> str:
     if isinstance(body, DocumentBody):
-        return f"{body.kind}, urgency {body.urgency}, created {_time(body.created)}"
+        size = sum(attachment.size for attachment in body.attachments)
+        count = len(body.attachments)
+        attachments = "1 large attachment" if count == 1 else f"{count:,} large attachments"
+        large = f", {attachments} of {size:,} bytes, encrypted" if count else ""
+        return f"{body.kind}, urgency {body.urgency}, created {_time(body.created)}{large}"
     if isinstance(body, StatusBody):
         return f"status {body.code:02} at {_time(body.at)}"
     refused = f", {len(body.refused)} of them refused" if body.refused else ""

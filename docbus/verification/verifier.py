@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography.exceptions import InvalidSignature
 
 from docbus.envelope.batch import batch_signed_bytes
-from docbus.envelope.envelope import Envelope, Keys, decode_envelope
+from docbus.envelope.envelope import Envelope, Hint, Keys, decode_envelope
 from docbus.envelope.statement import (
     RECEIPT_TYPE,
     SCHEMAS,
@@ -64,6 +64,7 @@ class Verified(NamedTuple):
     keys: Keys | None
     grant: CertificateGrant
     findings: tuple[str, ...]
+    hints: tuple[Hint, ...] = ()
 
     @property
     def sender(self) -> str:
@@ -147,7 +148,7 @@ class Verifier:
         _addressed(statement, key, recipient)  # C1.14 to C1.16
         _wraps(envelope, statement)  # C1.17
         _package(envelope, statement)  # C1.18
-        return Verified(statement, digest, value, envelope.package, envelope.keys, grant, ())
+        return Verified(statement, digest, value, envelope.package, envelope.keys, grant, (), envelope.hints)
 
     def _signed(self, envelope: Envelope, digest: bytes, grant: CertificateGrant) -> Batch:
         """C1.07 and C1.08: the leaf belongs to a batch under the granted key's signature."""

@@ -51,8 +51,10 @@ class Schema:
         """Return the single-object encoding."""
         return self.header + self.encode(value)
 
-    def decode(self, encoded: bytes, start: int = 0) -> Any:
+    def decode(self, encoded: bytes | memoryview, start: int = 0) -> Any:
         """Return the value whose encoding begins at ``start`` and fills the rest.
+
+        In a memoryview, fields of bytes are views of it.
 
         Raises:
             MalformedError: The bytes are not the one encoding of a value of this schema.
@@ -62,7 +64,9 @@ class Schema:
             raise MalformedError(f"{self.name}: {len(encoded) - at} bytes are left over")
         return value
 
-    def decode_part(self, read: Callable[[bytes, int, int], tuple[Any, int]], encoded: bytes, start: int) -> Any:
+    def decode_part(
+        self, read: Callable[[Any, int, int], tuple[Any, int]], encoded: bytes | memoryview, start: int
+    ) -> Any:
         """Return (value, offset behind it) of a record that need not fill the rest; ``read`` is one of ``readers``.
 
         Raises:
@@ -83,12 +87,20 @@ class Schema:
         Raises:
             MalformedError: Another marker, another schema, or not the encoding of a value.
         """
+        self.check_header(encoded)
+        return self.decode(encoded, HEADER_BYTES)
+
+    def check_header(self, encoded: bytes) -> None:
+        """Check that bytes begin as a single-object encoding of this schema does.
+
+        Raises:
+            MalformedError: Another marker, or another schema.
+        """
         if not encoded.startswith(MARKER):
             raise MalformedError(f"{self.name}: not an Avro single-object encoding (it begins with C3 01)")
         if not encoded.startswith(self.header):
             found = encoded[len(MARKER) : HEADER_BYTES].hex()
             raise MalformedError(f"{self.name}: schema fingerprint {found}, expected {self.fingerprint.hex()}")
-        return self.decode(encoded, HEADER_BYTES)
 
 
 def definition_of(name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -28,6 +29,8 @@ TAYNINH = "000.00.00.H53"
 PROGRAM_SECONDS = 30
 LETTER = "letter.txt"
 JOIN = "docs/how-to/join-a-dms.md"
+LARGE = "docs/how-to/send-large-documents.md"
+LARGE_BYTES = 2_000_000
 
 
 @pytest.fixture
@@ -94,6 +97,11 @@ def running(exchange: Path, page: str, name: str) -> Iterator[subprocess.Popen[s
     finally:
         process.kill()
         process.communicate()
+
+
+def archived(exchange: Path) -> list[bytes]:
+    """Return the first file of each document that the sink for large documents has filed."""
+    return [file.read_bytes() for file in exchange.glob("archive/*/0")]
 
 
 def test_quarantine_and_dead_letters_are_shown(exchange: Path) -> None:
@@ -182,3 +190,27 @@ def test_filed_metadata_is_what_the_pages_promise(exchange: Path) -> None:
 
     assert ["envelope.bin", "files", "metadata.json"] == sorted(path.name for path in filed.iterdir())
     assert "letter-1" == json.loads((filed / "metadata.json").read_text("utf-8"))["document"]["document_id"]
+
+
+def test_large_documents_go_by_hand(exchange: Path) -> None:
+    """The commands publish, withdraw, wait, fetch, move the content folder, see what expires soon, and resend."""
+    assert [] == wrong_lines(LARGE, exchange)
+
+
+async def test_large_document_goes_from_a_stream_into_a_sink(exchange: Path) -> None:
+    """The page's program publishes a stream with its progress, and the page's sink files the same bytes."""
+    scan = os.urandom(LARGE_BYTES)
+    (exchange / "scan.bin").write_bytes(scan)
+    output, errors = start(exchange, LARGE, "send_large.py").communicate(timeout=PROGRAM_SECONDS)
+    with running(exchange, LARGE, "archive.py") as process:
+        async with Agency.open(exchange / "hanoi") as hanoi, hanoi.serving():
+            journey = await hanoi.wait("scan-4", until="received", timeout=PROGRAM_SECONDS)
+        process.terminate()
+        _, sink_errors = process.communicate(timeout=PROGRAM_SECONDS)
+
+    assert journey.content is not None
+    assert [f"read {LARGE_BYTES} bytes", f"uploaded 100% of {journey.content.size} bytes"] == [
+        line for line in output.splitlines() if line.startswith(("read", "uploaded"))
+    ]
+    assert ("received", "", "") == (journey.legs[0].state, errors, sink_errors)
+    assert [scan] == archived(exchange)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from docbus import limits
+from docbus.documents.refusals import RESENDABLE
 from docbus.envelope.batch import batch_signed_bytes
 from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import SCHEMAS, decode_head
@@ -19,11 +20,13 @@ from docbus.verification.checks import AUTHORITY_CODES, CHECKS
 from docbus.wire import pae
 from docbus.wire.avro import definition_of, load_schema
 from docbus.wire.pae import leaf_digest
+from docbus.wire.parts import content_size, count_parts
 from docbus.wire.profiles import PROFILES
 from tests.support.avro import SCHEMA_NAMES
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path.read_text("utf-8") for path in (ROOT / "docs" / "specification").glob("*.md")}
+SCHEMAS_SHOWN = sorted({*SCHEMA_NAMES, "part"})
 EXAMPLE = (ROOT / "tests" / "vectors" / "envelope" / "v1-document" / "envelope.bin").read_bytes()
 
 
@@ -52,9 +55,27 @@ def test_limits_are_those_of_the_code() -> None:
     assert expected == dict(rows("envelope", r"`(MAX_\w+)` \| ([\d,]+) \|"))  # type: ignore[arg-type] # pairs
 
 
+def test_sizes_of_large_content_are_those_of_the_code() -> None:
+    """Bytes of plaintext, bytes of ciphertext and number of parts in the examples, and the size of a part."""
+    shown = [
+        tuple(int(number.replace(",", "")) for number in row)
+        for row in rows("envelope", r"([\d,]+) \| ([\d,]+) \| (\d+) \|$")
+    ]
+
+    assert shown
+    assert [(plain, content_size(plain), count_parts(size)) for plain, size, _ in shown] == shown
+    assert [(f"{limits.PART_BYTES:,}",)] == rows("envelope", r"`PART_BYTES` \| ([\d,]+) \|")
+
+
+def test_refusals_for_want_of_content_are_all_explained() -> None:
+    """Each reason for which a sender may send content again has a row where refusals are, and is named there."""
+    assert sorted(RESENDABLE) == sorted(code for (code,) in rows("verification", r"`(content_\w+)` \| [^|]+ \|$"))
+    assert [] == [code for code in RESENDABLE if f"`{code}`" not in PAGES["streams-and-receipts"]]
+
+
 def test_fingerprints_are_those_of_the_schemas() -> None:
     """Every schema stands in the table with its fingerprint."""
-    expected = {name: load_schema(name).fingerprint.hex() for name in SCHEMA_NAMES}
+    expected = {name: load_schema(name).fingerprint.hex() for name in SCHEMAS_SHOWN}
 
     assert expected == dict(rows("envelope", r"`([a-z-]+)` \| `([0-9a-f]{16})` \|"))  # type: ignore[arg-type] # pairs
 
@@ -66,7 +87,7 @@ def test_profiles_are_those_of_the_code() -> None:
     assert expected == rows("envelope", r"(\d) \| ([\w+-]+) \| (\d) \| (\d{4}-\d\d-\d\d) \|")
 
 
-@pytest.mark.parametrize("name", SCHEMA_NAMES)
+@pytest.mark.parametrize("name", SCHEMAS_SHOWN)
 def test_every_field_is_explained(name: str) -> None:
     """Each field of each schema is named in the pages."""
     text = "".join(PAGES.values())

@@ -9,10 +9,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import decrypters_of_settings
 from docbus.consumers.sinks.naming import delivery_name
+from docbus.documents.file import File
+from docbus.envelope.package import Inside
 from docbus.envelope.statement import DocumentBody, ReceiptBody
 from docbus.errors import VerificationError
 from docbus.registry.follow import fetch_directory
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from docbus.documents.document import Document
+    from docbus.documents.file import FileStream
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.verification.verifier import Verified
     from tests.support.trial import Exchange
@@ -70,7 +74,7 @@ def _verified(records: Collection[object], recipient: str, snapshot: TrustSnapsh
 def _check_filed(exchange: Exchange, sender: str, recipient: str, published: Sequence[Document]) -> None:
     filed = exchange.filed(recipient)
     assert sorted(document.document_id for document in published) == sorted(one.document_id for one in filed)
-    contents = {document.document_id: {f.name: f.content for f in document.files} for document in published}
+    contents = {document.document_id: {f.name: content_of(f) for f in document.files} for document in published}
     assert contents == {one.document_id: one.contents for one in filed}
     assert {id_of(sender)} == {one.sender for one in filed}
     for lane in ("documents", "urgent"):
@@ -79,6 +83,14 @@ def _check_filed(exchange: Exchange, sender: str, recipient: str, published: Seq
         assert in_lane == [one.document_id for one in filed if one.metadata["statement"]["lane"] == lane]
         assert 1 == len({statement["epoch"] for statement in streams}), "a crash is no reason for a new epoch"
         assert list(range(1, len(streams) + 1)) == [statement["sequence"] for statement in streams]
+
+
+def content_of(file: File | FileStream) -> bytes:
+    """Return all that a file has; what is read when it is published can be read again here."""
+    if isinstance(file, File):
+        return file.content
+    with file.opener() as stream:
+        return stream.read()
 
 
 def _check_verified(exchange: Exchange, recipient: str, snapshot: TrustSnapshot) -> None:
@@ -91,7 +103,11 @@ def _check_verified(exchange: Exchange, recipient: str, snapshot: TrustSnapshot)
         assert isinstance(body, DocumentBody)
         assert package is not None
         assert (one.sender, one.document_id) == (verified.sender, body.document_id)
-        assert list(one.contents.values()) == list(package.contents)
+        assert [file.name for file in package.manifest.files] == list(one.contents)
+        for file in package.manifest.files:
+            content = one.contents[file.name]
+            assert (file.size, file.digest) == (len(content), sha256(content).digest())
+            assert not isinstance(file.place, Inside) or package.contents[file.place.content] == content
 
 
 def _check_receipts(exchange: Exchange, recipient: str, sent: list[Verified], received: list[Verified]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from docbus.storage.database import Database
 from tests.faults import invariants
-from tests.faults.letters import letters
+from tests.faults.letters import DRAWINGS, around_drawings, letters
 from tests.support import trial
 from tests.support.trial import HANOI, TAY_NINH, opened, settled
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from tests.support.trial import Exchange
 
-PUBLISHED = letters()[0]
+PUBLISHED = [*letters()[0], *around_drawings()[1]]
 
 
 @pytest.fixture
 async def exchange(tmp_path: Path) -> Exchange:
-    """An exchange in which four letters have arrived."""
+    """An exchange in which four letters, and a document with large content, have arrived."""
     made = await trial.found(tmp_path, trial.AGENCIES[:2])
     async with opened(made, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
         await hanoi.publish_documents(PUBLISHED)
@@ -50,6 +50,12 @@ def alter_a_file(exchange: Exchange) -> None:
     path.write_bytes(b"something else")
 
 
+def alter_large_content(exchange: Exchange) -> None:
+    (folder,) = (one.folder for one in exchange.filed(TAY_NINH) if one.document_id == DRAWINGS)
+    (path,) = folder.glob("files/*.pdf")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+
 def alter_an_envelope(exchange: Exchange) -> None:
     path = exchange.filed(TAY_NINH)[0].folder / "envelope.bin"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -71,6 +77,7 @@ def leave_something_in_the_outbox(exchange: Exchange) -> None:
         lose_a_document,
         file_one_twice,
         alter_a_file,
+        alter_large_content,
         alter_an_envelope,
         leave_something_half_filed,
         leave_something_in_the_outbox,

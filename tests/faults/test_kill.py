@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,17 +9,17 @@ import pytest
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from tests.faults import invariants
+from tests.faults.killing import accepted, inodes, kill_at
 from tests.faults.letters import letters
 from tests.faults.victim import READER_OF_RECEIPTS, RECIPIENT, SENDER
 from tests.support import trial
 from tests.support.trial import HANOI, PATIENCE, TAY_NINH, id_of, opened, settled
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.trial import Exchange
 
-ROOT = Path(__file__).parents[2]
-VICTIM_SECONDS = 40.0
-"""Until a victim that neither dies nor ends is ended."""
 PUBLISHED = [letter for call in letters() for letter in call]
 
 
@@ -32,26 +27,6 @@ PUBLISHED = [letter for call in letters() for letter in call]
 async def exchange(tmp_path: Path) -> Exchange:
     """A sender and a recipient."""
     return await trial.found(tmp_path, trial.AGENCIES[:2])
-
-
-def kill_at(exchange: Exchange, part: str, point: str) -> None:
-    """Run a process that dies at the point."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.victim", str(exchange.folder), part, point],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=VICTIM_SECONDS,
-        check=False,
-    )
-    assert -signal.SIGKILL == done.returncode, f"{point} was not reached: {done.stdout}{done.stderr}"
-
-
-def accepted(exchange: Exchange) -> list[str]:
-    """Return the ids of what the killed process was promised."""
-    noted = exchange.folder / "accepted.txt"
-    return noted.read_text("ascii").split() if noted.exists() else []
 
 
 async def publish_and_send(exchange: Exchange) -> None:
@@ -128,11 +103,3 @@ async def test_every_process_is_killed_again_and_again(exchange: Exchange) -> No
     await go_on(exchange)
 
     await invariants.check(exchange, sender=HANOI, recipient=TAY_NINH, published=PUBLISHED)
-
-
-def inodes(exchange: Exchange) -> dict[str, tuple[int, int]]:
-    """Return of each document's directory what changes if it is made anew or written to."""
-    return {
-        one.folder.name: (one.folder.stat().st_ino, (one.folder / "metadata.json").stat().st_mtime_ns)
-        for one in exchange.filed(TAY_NINH)
-    }

@@ -71,6 +71,7 @@ class Point:
         after: Die once it has done its work, not before.
         nth: At which of the calls that count.
         counts: Tells from result (None before) and arguments whether a call counts.
+        midway: Does a part of what the function does, given its arguments, right before death.
     """
 
     owner: Any
@@ -78,6 +79,7 @@ class Point:
     after: bool = True
     nth: int = 1
     counts: Callable[[Any, Any], bool] = _always
+    midway: Callable[..., object] | None = None
 
 
 SENDER = {
@@ -120,6 +122,8 @@ def arm(point: Point) -> None:  # noqa: C901 - two wrappers that differ in one w
         if point.counts(result, arguments):
             left -= 1
             if left == 0:
+                if point.midway is not None:
+                    point.midway(*arguments)
                 os.kill(os.getpid(), signal.SIGKILL)
 
     if inspect.iscoroutinefunction(original):

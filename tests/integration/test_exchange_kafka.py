@@ -60,7 +60,7 @@ async def test_document_goes_and_its_receipt_comes_back(kafka_exchange: Exchange
         reason = (await leg_of(hanoi, second)).reason
 
     assert first == incoming.delivery.document_id
-    assert ["nội dung".encode()] == [file.content for file in incoming.delivery.files]
+    assert ["nội dung".encode()] == [file.read() for file in incoming.delivery.files]
     assert ["received", "refused"] == states
     assert "not_competent" == reason
     assert [(StatusCode.REFUSED, "Không thuộc thẩm quyền.")] == refusal

@@ -15,8 +15,8 @@ from docbus.client import agency as client
 from docbus.client.connect import open_transport, signer_of_settings
 from docbus.documents.document import Document
 from docbus.envelope.batch import Draft, Sealer, StreamHead
+from docbus.envelope.encrypted import encrypt_document
 from docbus.envelope.envelope import decode_envelope, join
-from docbus.envelope.package import encrypt_document
 from docbus.envelope.statement import DOCUMENT_TYPE, FIRST_PREVIOUS
 from docbus.settings import load_settings
 from docbus.transport import topics

@@ -40,6 +40,7 @@ def test_demo_shows_what_it_promises(tmp_path: Path) -> None:
     for claim in (
         "signed receipts came back",
         "every file lies in its recipients' folders, byte for byte",
+        "20 MB went to four agencies, their 39 parts were written once",
         "one document had three attachments",
         "one document went to many recipients",
         "H26 refused it and kept it in quarantine, with step and reason",

@@ -41,7 +41,7 @@ async def test_accepted_delivery_is_receipted(exchange: Exchange) -> None:
 
     assert (id_of(HANOI), accepted.document_id, 1) == (delivery.sender, delivery.document_id, delivery.revision)
     assert ("V/v phòng chống bão", "1/UBND") == (delivery.manifest.title, delivery.manifest.number)
-    assert [("công văn.txt", "nội dung".encode())] == [(file.name, file.content) for file in delivery.files]
+    assert [("công văn.txt", "nội dung".encode())] == [(file.name, file.read()) for file in delivery.files]
     (leg,) = journey.legs
     assert ("received", None, "documents", 1) == (leg.state, leg.reason, leg.lane, leg.attempts)
     assert leg.sealed_at is not None

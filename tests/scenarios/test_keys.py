@@ -12,8 +12,8 @@ from docbus.client.founding import found_agency
 from docbus.clock import SystemClock
 from docbus.documents.document import Document
 from docbus.envelope.batch import Draft, Sealer, StreamHead
+from docbus.envelope.encrypted import encrypt_document
 from docbus.envelope.envelope import join
-from docbus.envelope.package import encrypt_document
 from docbus.envelope.statement import DOCUMENT_TYPE, FIRST_PREVIOUS
 from docbus.errors import IdentityError
 from docbus.settings import EmbeddedSettings, load_settings

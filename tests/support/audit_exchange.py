@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from docbus.documents.document import Document, DocumentReference
 from docbus.documents.file import File
 from docbus.envelope.batch import Draft, Sealed, Sealer, StreamHead
+from docbus.envelope.encrypted import encrypt_document
 from docbus.envelope.envelope import join
-from docbus.envelope.package import encrypt_document
 from docbus.envelope.statement import (
     DOCUMENT_TYPE,
     RECEIPT_TYPE,

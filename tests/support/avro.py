@@ -16,6 +16,7 @@ SCHEMA_NAMES = (
     "receipt-statement",
     "status-statement",
     "package",
+    "part",
     "directory-entry",
     "directory-record",
     "join-request",

@@ -16,7 +16,7 @@ from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from docbus.wire.tree import root_of
 from tests.support.audit_exchange import AGENCIES, PROVINCE, Exchange, Posted
-from tests.support.outbox import FakeClock
+from tests.support.outbox import PATIENCE, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,7 +91,8 @@ class Inbox:
 
     async def found(self) -> None:
         """Create the topics."""
-        names = [topics.inbox(agency) for agency in AGENCIES] + [topics.quarantine(ME), topics.dead_letter(ME)]
+        names = [name for agency in AGENCIES for name in (topics.inbox(agency), topics.content(agency))]
+        names += [topics.quarantine(ME), topics.dead_letter(ME)]
         await self.bus.create([topics.spec_of(name) for name in names])
 
     async def post(self, *posted: Posted) -> None:
@@ -121,6 +122,15 @@ class Inbox:
         database = Database.open(self.folder / "state.db", self.clock)
         try:
             await self.subscriber(database, **changed).run(self.stop, idle_seconds=0.0)
+        finally:
+            database.close()
+
+    async def serve(self, **changed: Any) -> None:
+        """Receive until ``stop`` is set."""
+        database = Database.open(self.folder / "state.db", self.clock)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.subscriber(database, **changed).run(self.stop)
         finally:
             database.close()
 

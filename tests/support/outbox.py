@@ -8,20 +8,29 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from docbus.envelope.batch import Sealed, StreamHead
-from docbus.envelope.statement import FIRST_PREVIOUS, RECEIPT_TYPE, ReceiptBody, Refusal
+from docbus.envelope.encrypted import LargeContent
+from docbus.envelope.parts import decode_part, part_leaf
+from docbus.envelope.statement import FIRST_PREVIOUS, RECEIPT_TYPE, Attachment, ReceiptBody, Refusal
 from docbus.errors import TopicMissingError
 from docbus.producers.drain import Drain
 from docbus.producers.epochs import ensure_epochs
 from docbus.producers.outbox import AcceptedDocument, WaitingStatement, accept, add_statements
 from docbus.producers.sealing import Sealing
-from docbus.transport.topics import inbox
+from docbus.producers.staging import StagedAttachment
+from docbus.producers.uploading import Uploader
+from docbus.storage.content import CONTENT_NAME, ContentFolder
+from docbus.transport.port import Record
+from docbus.transport.topics import content, inbox
+from docbus.wire.parts import SEALED_PART_BYTES, sealed_size
 from docbus.wire.tree import root_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from docbus.envelope.batch import Draft
+    from docbus.envelope.envelope import Hint
+    from docbus.envelope.parts import Part
     from docbus.producers.unsent import SealedCopy
     from docbus.storage.database import Database
     from docbus.transport.port import NewRecord
@@ -78,7 +87,10 @@ class FakeSealer:
 
     def __init__(self) -> None:
         self.certificate = bytes(32)
+        self.sender = SENDER
         self.batches: list[int] = []
+        self.hints: dict[tuple[bytes, str], list[Sequence[Hint]]] = {}
+        """By body and recipient, what each envelope hints at."""
         self.before: Callable[[], None] = lambda: None
 
     def seal(
@@ -94,6 +106,7 @@ class FakeSealer:
         self.batches.append(len(drafts))
         sealed = []
         for draft in drafts:
+            self.hints.setdefault((draft.body, draft.recipient), []).append(draft.hints)
             stream = draft.recipient, draft.lane
             head = heads.get(stream, StreamHead(0, FIRST_PREVIOUS))
             sequence = head.sequence + 1
@@ -150,6 +163,70 @@ class FakeTransport:
         return [int(part[3]) for part in parts if part[1] == lane.encode()]
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A step of a script: so many records of the call are stored, and then it fails."""
+
+    records: int
+    error: Exception
+
+
+UNKNOWN_PLACES = "stored, and nobody says where"
+"""A step of a script."""
+
+
+class ContentTransport(FakeTransport):
+    """Has a content topic besides, which can be read.
+
+    Attributes:
+        content: Records of the content topic.
+        content_script: What the next appends to it do: None works, an error stores nothing, or :class:`Stored`, or
+            :data:`UNKNOWN_PLACES`.
+        before: Called and awaited before parts are stored.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.content: list[NewRecord] = []
+        self.content_script: list[Exception | Stored | str | None] = []
+        self.before: Callable[[], Awaitable[object]] | None = None
+
+    async def append(self, records: Sequence[NewRecord]) -> list[int]:
+        if {record.topic for record in records} != {content(SENDER)}:
+            return await super().append(records)
+        self.calls.append(list(records))
+        if self.before is not None:
+            await self.before()
+        step = self.content_script.pop(0) if self.content_script else None
+        if isinstance(step, Exception):
+            raise step
+        first = len(self.content)
+        self.content += records[: step.records] if isinstance(step, Stored) else records
+        if isinstance(step, Stored):
+            raise step.error
+        return [-1 if step == UNKNOWN_PLACES else first + number for number in range(len(records))]
+
+    async def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        assert topic == content(SENDER)
+        return {0: (0, len(self.content))}
+
+    async def read(
+        self, topic: str, partition: int, offset: int, *, max_records: int, max_bytes: int, wait: float
+    ) -> list[Record]:
+        assert (topic, partition) == (content(SENDER), 0)
+        assert max_bytes > 0
+        assert wait > 0
+        found = self.content[offset : offset + max_records]
+        return [
+            Record(topic, 0, number, NOW_MS, record.key, record.value, record.headers)
+            for number, record in enumerate(found, offset)
+        ]
+
+    def parts(self) -> list[Part]:
+        """Return the parts in the content topic."""
+        return [decode_part(record.value) for record in self.content]
+
+
 async def until(found: Callable[[], object]) -> None:
     """Wait, for a bounded time, until a condition holds; threads and tasks under test do the work meanwhile."""
     async with asyncio.timeout(PATIENCE):
@@ -173,6 +250,47 @@ def document(name: str, *recipients: str, content: bytes = b"ciphertext", **chan
         content_key=bytes(32),
     )
     return accepted._replace(**changed)
+
+
+def content_folder(database: Database) -> ContentFolder:
+    """Return the folder of large content beside a database."""
+    return ContentFolder(database.path.parent / CONTENT_NAME)
+
+
+def large(database: Database, name: str, *recipients: str, parts: int = 3, **changed: Any) -> AcceptedDocument:
+    """Return a document with one attachment of so many parts, staged; the last part is short."""
+    sealed = [
+        (sha256(f"{name} {number}".encode()).digest() * 16_403)[:SEALED_PART_BYTES] for number in range(parts - 1)
+    ]
+    sealed.append(sha256(name.encode()).digest() * (sealed_size(88) // 32))
+    leaves = [part_leaf(part) for part in sealed]
+    folder = content_folder(database)
+    with folder.staging() as staging:
+        file = staging / "0-0"
+        file.write_bytes(b"".join(sealed))
+    attachment = Attachment(sum(map(len, sealed)), root_of(leaves))
+    staged = StagedAttachment(LargeContent(1, bytes(32), bytes(32), attachment), folder.name_of(file), b"".join(leaves))
+    return document(name, *recipients, attachments=(staged,), **changed)
+
+
+def staged_files(database: Database) -> set[str]:
+    """Return the files of large content that lie on disk, without locks."""
+    folder = content_folder(database)
+    found = {folder.name_of(path) for path in folder.path.rglob("*") if path.is_file()}
+    return {name for name in found if not name.endswith("lock")}
+
+
+def make_uploader(database: Database, transport: ContentTransport, **changed: Any) -> Uploader:
+    """Return an uploader with doubles; its pauses are without jitter."""
+    values: dict[str, Any] = {
+        "database": database,
+        "transport": transport,
+        "content": content_folder(database),
+        "sender": SENDER,
+        "clock": FakeClock(),
+        "factor": lambda: 1.0,
+    }
+    return Uploader(**(values | changed))
 
 
 def take_in(database: Database, *documents: AcceptedDocument, at_ms: int = NOW_MS) -> list[bool]:

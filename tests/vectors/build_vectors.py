@@ -13,6 +13,7 @@ from tests.vectors.building import (
     failing_blocks,
     failing_circumstances,
     failing_packages,
+    failing_parts,
     failing_proofs,
     failing_statements,
 )
@@ -37,7 +38,14 @@ def build(*, may_draw: bool = False) -> dict[str, bytes]:
     world = World(FOLDER / TRUST, drawn, may_draw=may_draw)
     valid = Valid(world)
     failing = Failing(valid)
-    for module in (failing_blocks, failing_proofs, failing_circumstances, failing_statements, failing_packages):
+    for module in (
+        failing_blocks,
+        failing_proofs,
+        failing_circumstances,
+        failing_statements,
+        failing_packages,
+        failing_parts,
+    ):
         for part in module.ALL:
             part(failing)
     files = {f"{TRUST}/{name}": content for name, content in world.files.items()}

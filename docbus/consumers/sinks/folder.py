@@ -24,6 +24,7 @@ import stat
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,12 @@ from docbus.consumers.sinks.metadata import encode_metadata, same_document, stor
 from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created
 from docbus.errors import ConfigurationError, DiskFullError, SinkUnavailableError
 from docbus.limits import MAX_ENVELOPE_BYTES, MIB
+from docbus.storage.content import NO_LINK, sync_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from docbus.consumers.sinks.port import Delivery, Outcome
+    from docbus.consumers.sinks.port import DeliveredFile, Delivery, Outcome
 
 WORK_PREFIX = ".docbus-work-"
 LOCK_NAME = "lock"
@@ -49,6 +51,9 @@ _DIRECTORY_MODE = 0o750
 _FILE_MODE = 0o640
 """Decrypted documents: for their owner and his group, as far as the umask allows."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO})
+BLOCK_BYTES = 1 * MIB
+"""Bytes copied or compared at a time."""
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
 
 
@@ -141,7 +146,7 @@ class FolderSink:
             else:
                 written += _write(delivery, work / str(number))
         for path in written:
-            _sync(path)
+            sync_path(path)
         moved = False
         for number, (delivery, final) in enumerate(zip(batch, finals, strict=True)):
             if outcomes[number] is not None:
@@ -158,7 +163,7 @@ class FolderSink:
                 shutil.rmtree(made)
                 outcomes[number] = self._read_back(delivery, final)
         if moved:
-            _sync(self._folder)
+            sync_path(self._folder)
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _read_back(self, delivery: Delivery, final: Path) -> Outcome:
@@ -172,11 +177,10 @@ class FolderSink:
         if _read(final / "envelope.bin", MAX_ENVELOPE_BYTES) is None:
             return Conflict(final.name, "envelope.bin is missing")
         for file, name in zip(delivery.files, stored, strict=True):
-            content = _read(final / "files" / name, len(file.content))
-            if content is None or sha256(content).digest() != file.digest:
+            if not _holds(final / "files" / name, file):
                 return Conflict(final.name, f"files/{name} is missing or has another content")
         # A crash may have left it renamed, and the rename not synced.
-        _sync(self._folder)
+        sync_path(self._folder)
         return AlreadyThere(final.name)
 
     def _empty_work(self) -> None:
@@ -215,26 +219,69 @@ def _write(delivery: Delivery, made: Path) -> list[Path]:
     """Write one document; return everything that must be synced, files before the directories that name them."""
     files = delivery.files
     stored = stored_names([file.name for file in files])
-    content = [(made / "files" / name, file.content) for file, name in zip(files, stored, strict=True)]
+    content: list[tuple[Path, bytes | Path]] = [
+        (made / "files" / name, file.source) for file, name in zip(files, stored, strict=True)
+    ]
     content.append((made / "metadata.json", encode_metadata(delivery, stored)))
     content.append((made / "envelope.bin", delivery.value))
     made.mkdir(_DIRECTORY_MODE)
     (made / "files").mkdir(_DIRECTORY_MODE)
-    for path, written in content:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, _FILE_MODE)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            view = memoryview(written)
-            while view:
-                view = view[file.write(view) :]
+    for path, source in content:
+        if isinstance(source, Path):
+            _take_over(source, path)
+        else:
+            with _create(path) as file:
+                view = memoryview(source)
+                while view:
+                    view = view[file.write(view) :]
     return [*(path for path, _ in content), made / "files", made]
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _create(path: Path) -> FileIO:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, _FILE_MODE)
+    return FileIO(descriptor, "wb")
+
+
+def _take_over(source: Path, path: Path) -> None:
+    """Give a large file its second name here, without copying it where that is possible."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        os.link(source, path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_LINK:
+            raise
+        with source.open("rb", buffering=0) as read, _create(path) as written:
+            shutil.copyfileobj(read, written, BLOCK_BYTES)
+        return
+    path.chmod(_FILE_MODE & ~_UMASK)
+
+
+def _holds(path: Path, file: DeliveredFile) -> bool:
+    """Tell whether a regular file has the content that was delivered; read in blocks."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return False
+        raise
+    with os.fdopen(descriptor, "rb", buffering=0) as found:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or state.st_size != file.size:
+            return False
+        digest = sha256()
+        while block := found.read(BLOCK_BYTES):
+            digest.update(block)
+        return digest.digest() == file.digest
+
+
+def _umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()
+"""Asked once, while there is one thread: a file that gets a second name keeps the mode it was made with."""
 
 
 def _read(path: Path, size: int) -> bytes | None:
@@ -242,7 +289,7 @@ def _read(path: Path, size: int) -> bytes | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+        if error.errno in _NOT_THERE:
             return None
         raise
     with os.fdopen(descriptor, "rb") as file:

@@ -54,7 +54,7 @@ def document_part(delivery: Delivery, stored: Sequence[str]) -> dict[str, Any]:
                 "name": file.name,
                 "path": f"files/{name}",
                 "media_type": file.media_type,
-                "size": len(file.content),
+                "size": file.size,
                 "sha256": file.digest.hex(),
             }
             for file, name in zip(delivery.files, stored, strict=True)

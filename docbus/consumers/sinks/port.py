@@ -7,14 +7,17 @@ has the same name however often it comes. After any unclear answer of the DMS th
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from io import BytesIO
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from docbus.consumers.sinks.naming import delivery_name
 from docbus.envelope.package import Inside
 from docbus.limits import MAX_REASON_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from docbus.envelope.package import Manifest, Package
     from docbus.envelope.statement import DocumentBody, Head, Position, Reference
@@ -22,20 +25,42 @@ if TYPE_CHECKING:
 _CODE = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_REASON_BYTES - 1}}}")
 
 
+NOTHING_FETCHED: Mapping[int, Path] = MappingProxyType({})
+
+
 class DeliveredFile(NamedTuple):
-    """One file of a document; the digest is SHA-256 of the content, checked in C2."""
+    """One file of a document, verified in full.
+
+    Attributes:
+        name: As its sender calls it.
+        media_type: As its sender says.
+        size: Bytes.
+        digest: SHA-256 of the content, checked in C2.
+        source: Where the content is until the document is decided: in memory, or, if it is large, in a file of docbus's
+            own. A sink on the same file system may link or copy that file; it must not change it.
+    """
 
     name: str
     media_type: str
-    content: bytes
+    size: int
     digest: bytes
+    source: bytes | Path
+
+    def open(self) -> BinaryIO:
+        """Return a new stream from the first byte on; to be closed."""
+        return BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb")
+
+    def read(self) -> bytes:
+        """Return the whole content; for files that are known to be small."""
+        return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
 
 class Delivery(NamedTuple):
     """One verified and opened document on its way into the DMS.
 
     ``value`` is the exact envelope, to be kept beside the document: with it anyone can check later what was filed.
-    ``stored_at`` is the time in milliseconds at which the broker stored it.
+    ``stored_at`` is the time in milliseconds at which the broker stored it. ``fetched`` has the files of large
+    attachments, by their index in the statement.
     """
 
     head: Head
@@ -45,6 +70,7 @@ class Delivery(NamedTuple):
     value: bytes
     package: Package
     stored_at: int
+    fetched: Mapping[int, Path] = NOTHING_FETCHED
 
     @property
     def name(self) -> str:
@@ -99,11 +125,16 @@ class Delivery(NamedTuple):
     @property
     def files(self) -> tuple[DeliveredFile, ...]:
         """The files, in the sender's order."""
-        contents = self.package.contents
+        contents, fetched = self.package.contents, self.fetched
         return tuple(
-            DeliveredFile(file.name, file.media_type, contents[file.place.content], file.digest)
+            DeliveredFile(
+                file.name,
+                file.media_type,
+                file.size,
+                file.digest,
+                contents[file.place.content] if isinstance(file.place, Inside) else fetched[file.place.attachment],
+            )
             for file in self.package.manifest.files
-            if isinstance(file.place, Inside)
         )
 
 

@@ -112,10 +112,16 @@ def test_key_that_others_may_read(refused: Callable[..., Result], exchange: Path
 
 
 def test_file_too_large(refused: Callable[..., Result], exchange: Path) -> None:
-    """A file that does not fit is refused with both sizes."""
-    (exchange / "big").write_bytes(bytes(800 * 1024))
+    """A file over the limit of the settings is refused with both sizes, and nothing of it stays on the disk."""
+    settings = exchange / "H26" / "docbus.toml"
+    settings.write_text(
+        settings.read_text("utf-8") + "\n[content]\nmax_bytes = 1048576\nspool_bytes = 1048576\n", "utf-8"
+    )
+    (exchange / "big").write_bytes(bytes((1 << 20) + 1))
 
-    refused(*_publish("big", "--to", "H26"), named="at most 786,432", remedy="smaller files")
+    refused(*_publish("big", "--to", "H26"), named="1,048,577 bytes or more, at most 1,048,576", remedy="max_bytes")
+
+    assert [] == [path for path in (exchange / "H26" / "content").rglob("*") if path.is_file()]
 
 
 def test_empty_file(refused: Callable[..., Result], exchange: Path) -> None:

@@ -12,6 +12,7 @@ from docbus.client.connect import agency_id, open_registrar, open_transport, tra
 from docbus.client.files import read_file
 from docbus.client.founding import found_agency
 from docbus.clock import SystemClock
+from docbus.documents.file import FileStream
 from docbus.errors import ConfigurationError, DirectoryError, DocumentError, IdentityError, KeyFileError
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
 from docbus.transport.kafka import KafkaTransport
@@ -168,12 +169,14 @@ async def test_settings_say_which_transport(exchange: Exchange, tmp_path: Path) 
 
 
 def test_file_of_a_document_is_read(tmp_path: Path) -> None:
-    """A path becomes a file with its name, media type and content."""
+    """A path becomes a stream with its name and size; its media type is told when it is read."""
     path = tmp_path / "công văn.pdf"
     path.write_bytes(b"%PDF-1.7\n")
 
     file = read_file(str(path))
-    assert ("công văn.pdf", "application/pdf", b"%PDF-1.7\n") == (file.name, file.media_type, file.content)
+    assert isinstance(file, FileStream)
+    with file.opener() as stream:
+        assert ("công văn.pdf", None, 9, b"%PDF-1.7\n") == (file.name, file.media_type, file.size, stream.read())
     assert file is read_file(file)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from docbus.identity.snapshot import TrustSnapshot
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
@@ -31,14 +33,20 @@ def log_of(*agencies: str) -> DirectoryBuilder:
     return builder
 
 
+async def check(database: Database, snapshot: TrustSnapshot) -> None:
+    """Check a snapshot as a process does that starts."""
+    memory = DirectoryMemory(database)
+    await memory.check(snapshot, await memory.seen())
+
+
 async def test_directory_that_grows_is_fine(database: Database) -> None:
     """The same directory, and a longer one, go on from what was seen."""
     builder = log_of("vn:H26")
-    await DirectoryMemory(database).check(builder.snapshot())
+    await check(database, builder.snapshot())
     builder.grant("vn:H53")
 
-    await DirectoryMemory(database).check(builder.snapshot())
-    await DirectoryMemory(database).check(builder.snapshot())
+    await check(database, builder.snapshot())
+    await check(database, builder.snapshot())
 
 
 async def test_directory_that_was_cut_back_is_refused(database: Database) -> None:
@@ -46,17 +54,29 @@ async def test_directory_that_was_cut_back_is_refused(database: Database) -> Non
     builder = log_of("vn:H26", "vn:H53")
     short = builder.replay().snapshot(1)
     memory = DirectoryMemory(database)
-    await memory.check(short)
+    await memory.check(short, await memory.seen())
     memory.note(builder.snapshot())
     await memory.aclose()
 
     with pytest.raises(DirectoryError, match="ends at entry 1, and this agency has seen entry 2"):
-        await DirectoryMemory(database).check(short)
+        await check(database, short)
 
 
 async def test_other_directory_is_refused(database: Database) -> None:
     """Another entry at a position that was seen is somebody else's directory."""
-    await DirectoryMemory(database).check(log_of("vn:H26").snapshot())
+    await check(database, log_of("vn:H26").snapshot())
 
     with pytest.raises(DirectoryError, match="entry 1 of the directory is not the one"):
-        await DirectoryMemory(database).check(log_of("vn:H26", "vn:H53").snapshot())
+        await check(database, log_of("vn:H26", "vn:H53").snapshot())
+
+
+async def test_what_another_process_has_seen_meanwhile_is_no_alarm(database: Database) -> None:
+    """A newer entry that was noted after this process asked is not held against the directory that it has read."""
+    builder = log_of("vn:H26", "vn:H53")
+    short = builder.replay().snapshot(1)
+    memory = DirectoryMemory(database)
+    seen = await memory.seen()
+    await check(database, builder.snapshot())
+
+    await memory.check(short, seen)
+    assert await memory.seen() == (builder.snapshot().position, builder.snapshot().head)

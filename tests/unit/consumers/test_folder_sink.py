@@ -152,7 +152,7 @@ async def test_something_else_under_the_name_is_a_conflict(kind: str, tmp_path: 
 async def test_everything_is_synced_before_it_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file and directory of the batch is synced before the first rename, and the folder once after the last."""
     acts: list[str] = []
-    sync, rename = module._sync, Path.rename
+    sync, rename = module.sync_path, Path.rename
 
     def note_sync(path: Path) -> None:
         acts.append("folder" if path == tmp_path else "sync")
@@ -162,7 +162,7 @@ async def test_everything_is_synced_before_it_is_visible(tmp_path: Path, monkeyp
         acts.append("rename")
         return rename(self, target)
 
-    monkeypatch.setattr(module, "_sync", note_sync)
+    monkeypatch.setattr(module, "sync_path", note_sync)
     monkeypatch.setattr(Path, "rename", note_rename)
 
     await file(tmp_path, delivery("1"), delivery("2"))
@@ -182,7 +182,7 @@ async def test_full_disk_leaves_nothing_half_filed(
     sink = FolderSink(tmp_path)
     await sink.start()
     with monkeypatch.context() as patched:
-        place = {"write": (module, "_write"), "sync": (module, "_sync"), "rename": (Path, "rename")}[failing]
+        place = {"write": (module, "_write"), "sync": (module, "sync_path"), "rename": (Path, "rename")}[failing]
         patched.setattr(*place, full)
         with pytest.raises(SinkUnavailableError, match="no space left") as caught:
             await sink.deliver([delivery("1"), delivery("2")])

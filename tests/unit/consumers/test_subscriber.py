@@ -354,7 +354,7 @@ async def test_equivocation_is_noticed_across_restarts(inbox: Inbox) -> None:
     await inbox.receive()
 
     assert ["equivocation"] == await inbox.reasons()
-    assert b"yes" == next(iter(inbox.sink.filed.values())).files[0].content
+    assert b"yes" == next(iter(inbox.sink.filed.values())).files[0].read()
 
 
 async def test_late_document_is_a_dead_letter(inbox: Inbox) -> None:
@@ -498,7 +498,7 @@ async def test_parked_record_that_comes_again_waits_once_more_only_by_its_place(
 
 async def test_too_much_parked_for_one_sender_goes_to_quarantine(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sender cannot fill the disk with statements that wait."""
-    monkeypatch.setattr("docbus.consumers.sorting.MAX_PARKED_RECORDS", 2)
+    monkeypatch.setattr("docbus.consumers.items.MAX_PARKED_RECORDS", 2)
     drafts = [draft for _ in range(3) for draft in inbox.exchange.drafts(CITY, [ME])]
     await inbox.post(*inbox.exchange.seal(CITY, drafts, now_ms=inbox.clock.ms + 3_600_000))
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from docbus.documents.statuses import NEW, StatusCode, StatusState, next_state, replay
 
-ARRIVED, REFUSED, REGISTERED, ASSIGNED, PROCESSING, FINISHED, TAKE_BACK, AGREED, DECLINED = StatusCode
+ARRIVED, REFUSED, REGISTERED, ASSIGNED, PROCESSING, FINISHED, TAKE_BACK, AGREED, DECLINED, WANTING = StatusCode
 WORK = (ARRIVED, REFUSED, REGISTERED, ASSIGNED, PROCESSING, FINISHED)
 
 
@@ -18,14 +18,17 @@ def _flags(*codes: StatusCode) -> tuple[int, ...]:
 
 
 def test_codes_are_those_of_edxml() -> None:
-    """Numbers, two digits, and both names."""
-    assert [1, 2, 3, 4, 5, 6, 13, 15, 16] == list(StatusCode)
+    """Numbers, two digits, and both names; one code is docbus's own."""
+    assert [1, 2, 3, 4, 5, 6, 13, 15, 16] == [code for code in StatusCode if code.of_edxml]
+    assert [StatusCode.CONTENT_UNAVAILABLE] == [code for code in StatusCode if not code.of_edxml]
     assert ("03", "Đang xử lý", "refused") == (REGISTERED.text, PROCESSING.vietnamese, REFUSED.english)
 
 
 def test_every_code_has_both_names() -> None:
     """No screen shows a bare number, and no two codes look alike."""
-    assert 9 == len({code.vietnamese for code in StatusCode}) == len({code.english for code in StatusCode})
+    assert (
+        len(StatusCode) == len({code.vietnamese for code in StatusCode}) == len({code.english for code in StatusCode})
+    )
 
 
 def test_only_a_take_back_comes_from_the_sender() -> None:
@@ -154,7 +157,7 @@ class Journey(RuleBasedStateMachine):
     @invariant()
     def nothing_is_dropped(self) -> None:
         assert {code for code in self.said if code in WORK} == self.state.reported
-        assert next((code for code in reversed(self.said) if code not in WORK), None) is self.state.change
+        assert next((code for code in reversed(self.said) if code not in (*WORK, WANTING)), None) is self.state.change
 
     @invariant()
     def flags_are_replayed(self) -> None:
@@ -168,3 +171,10 @@ class Journey(RuleBasedStateMachine):
 
 
 TestJourney = Journey.TestCase
+
+
+@pytest.mark.parametrize("later", [(ARRIVED,), (REGISTERED, PROCESSING, FINISHED), (REFUSED,)])
+def test_wanting_content_is_no_stage(later: tuple[StatusCode, ...]) -> None:
+    """After content could not be had, everything is possible that was possible before."""
+    assert replay(later)[1] == replay((WANTING, WANTING, *later))[1] == ()
+    assert replay(later)[0] == replay((WANTING, *later))[0]

@@ -29,11 +29,14 @@ from docbus.limits import (
     MAX_CONCERNS,
     MAX_DOCUMENT_ID_BYTES,
     MAX_ENVIRONMENT_BYTES,
+    MAX_PARTS,
     MAX_REASON_BYTES,
     MAX_RECEIPT_RANGE,
     MAX_REFUSALS,
     MAX_STATEMENT_HEAD_BYTES,
+    PART_BYTES,
 )
+from docbus.wire.parts import content_size
 from tests.support.letters import world
 from tests.vectors.building.letters import Letter, write_document, write_receipt, write_status
 from tests.vectors.building.world import HANOI
@@ -107,6 +110,8 @@ def _references(count: int) -> tuple[Reference, ...]:
 
 
 LONGEST_ID = "x" * MAX_DOCUMENT_ID_BYTES
+ATTACHMENT = Attachment(content_size(1), bytes(32))
+MOST = MAX_PARTS * PART_BYTES
 BODIES: list[tuple[Letter, dict[str, Any], dict[str, Any]]] = [
     (DOCUMENT, {"document_id": LONGEST_ID}, {"document_id": LONGEST_ID + "x"}),
     (DOCUMENT, {"document_id": "x"}, {"document_id": ""}),
@@ -120,9 +125,26 @@ BODIES: list[tuple[Letter, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         DOCUMENT,
-        {"attachments": (Attachment(1, bytes(32)),) * MAX_ATTACHMENTS},
-        {"attachments": (Attachment(1, bytes(32)),) * (MAX_ATTACHMENTS + 1)},
+        {"attachments": (ATTACHMENT,) * MAX_ATTACHMENTS},
+        {"attachments": (ATTACHMENT,) * (MAX_ATTACHMENTS + 1)},
     ),
+    (
+        DOCUMENT,
+        {"attachments": (ATTACHMENT._replace(size=content_size(MOST)),)},
+        {"attachments": (ATTACHMENT._replace(size=content_size(MOST + 1)),)},
+    ),
+    (
+        DOCUMENT,
+        {"attachments": (ATTACHMENT._replace(size=content_size(MOST - PART_BYTES)), ATTACHMENT)},
+        {"attachments": (ATTACHMENT._replace(size=content_size(MOST)), ATTACHMENT)},
+    ),
+    (
+        DOCUMENT,
+        {"attachments": (ATTACHMENT,)},
+        {"attachments": (ATTACHMENT, ATTACHMENT._replace(size=ATTACHMENT.size - 1))},
+    ),
+    (DOCUMENT, {"attachments": (ATTACHMENT,)}, {"attachments": (ATTACHMENT._replace(size=0),)}),
+    (DOCUMENT, {"attachments": (ATTACHMENT,)}, {"attachments": (ATTACHMENT._replace(size=-ATTACHMENT.size),)}),
     (DOCUMENT, {"concerns": _references(MAX_CONCERNS)}, {"concerns": _references(MAX_CONCERNS + 1)}),
     (DOCUMENT, {"concerns": _references(1)}, {"concerns": (Reference(HANOI, "", 1),)}),
     (

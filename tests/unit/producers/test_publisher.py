@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import threading
 from functools import cache
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from docbus.documents.document import Document
-from docbus.documents.file import File
+from docbus.documents.file import File, FileStream
 from docbus.errors import (
     AgencyClosedError,
     AgencyCodeError,
@@ -16,17 +20,32 @@ from docbus.errors import (
     DocumentError,
     DocumentTooLargeError,
     OutboxFullError,
+    StorageError,
     UnknownAgencyError,
 )
 from docbus.identity import entries
 from docbus.producers import publisher as module
+from docbus.producers import staging
 from docbus.producers.outbox import read_waiting
 from docbus.producers.publisher import Accepted, Publisher, PublisherLimits
 from tests.support.directory import ENVIRONMENT, NOW_MS, DirectoryBuilder
-from tests.support.outbox import ANNA, BINH, CHI, SENDER, FakeClock, rows, states
+from tests.support.outbox import (
+    ANNA,
+    BINH,
+    CHI,
+    PATIENCE,
+    SENDER,
+    FakeClock,
+    content_folder,
+    rows,
+    staged_files,
+    states,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
@@ -175,12 +194,29 @@ async def test_closed_agency_hints_at_its_successor(publisher: Publisher) -> Non
     assert ANNA in str(caught.value.hint)
 
 
-async def test_too_large_document_refuses_the_whole_call(database: Database, publisher: Publisher) -> None:
-    """A package that does not fit an envelope is told before anything is stored."""
+async def test_too_large_document_refuses_the_whole_call(database: Database) -> None:
+    """A document with more content than is allowed is told before anything is stored."""
+    limited = make(database, limits=PublisherLimits(document_bytes=800 * 1024))
     with pytest.raises(DocumentTooLargeError, match="document b"):
-        await publisher.publish_many([letter("a"), letter("b", content=bytes(800 * 1024))])
+        await limited.publish_many([letter("a"), letter("b", content=bytes(800 * 1024 + 1))])
+    refused = states(database), staged_files(database)
+    await limited.publish(letter("b", content=bytes(800 * 1024)))
+    limited.close()
+
+    assert refused == ([], set())
+    assert states(database) == [("b", ANNA, 7)]
+
+
+async def test_description_that_fits_no_envelope_refuses_the_whole_call(
+    database: Database, publisher: Publisher
+) -> None:
+    """Content may travel in parts, but what describes it may not; what was staged for it is removed."""
+    properties = tuple((f"{number}", "x" * 4000) for number in range(70))
+    with pytest.raises(DocumentTooLargeError, match="document b"):
+        await publisher.publish_many([letter("a"), letter("b", content=bytes(1 << 20), properties=properties)])
 
     assert states(database) == []
+    assert staged_files(database) == set()
 
 
 async def test_full_outbox_refuses(database: Database) -> None:
@@ -205,9 +241,113 @@ async def test_full_disk_refuses_and_loses_nothing(database: Database, publisher
     database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
 
     with pytest.raises(DiskFullError, match=str(database.path.parent)):
-        await publisher.publish(letter("b", content=bytes(500_000)))
+        await publisher.publish(letter("b", content=bytes(200_000)))
+    with pytest.raises(DiskFullError, match=str(database.path.parent)):
+        await publisher.publish_many([letter("c", content=bytes(500_000)), letter("d", content=bytes(200_000))])
 
     assert states(database) == [("a", ANNA, 0)]
+    assert staged_files(database) == set()
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync"])
+async def test_disk_that_is_full_of_content_refuses_and_leaves_no_file(
+    database: Database, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Where no space is left for large content, nothing is accepted and nothing half written stays."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    owner, name = (staging, "_write_all") if failing == "write" else (os, "fsync")
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, full)
+        with pytest.raises(DiskFullError, match="no space left"):
+            await publisher.publish(letter("a", content=bytes(500_000)))
+
+    assert states(database) == []
+    assert staged_files(database) == set()
+
+
+async def test_cancelled_call_keeps_what_was_stored(
+    database: Database, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller that gives up while its document is being stored cannot make the outbox lose the content."""
+    held, go = threading.Event(), threading.Event()
+    store = module._Accepting.store
+
+    def store_and_hold(self: Any, connection: Any) -> Any:
+        held.set()
+        go.wait(PATIENCE)
+        return store(self, connection)
+
+    monkeypatch.setattr(module._Accepting, "store", store_and_hold)
+    publishing = asyncio.create_task(publisher.publish(letter("a", content=bytes(500_000))))
+    await until(held.is_set)
+    publishing.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+
+    await until(lambda: states(database))
+    assert states(database) == [("a", ANNA, 7)]
+    assert staged_files(database) == {file for (file,) in rows(database, "SELECT file FROM content")}
+    assert len(staged_files(database)) == 1
+
+
+async def test_cancelled_call_removes_what_was_being_staged(database: Database, publisher: Publisher) -> None:
+    """A caller that gives up while its content is read leaves neither document nor file."""
+    reading, go = threading.Event(), threading.Event()
+
+    class Slow(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            places.append(self.tell())
+            if self.tell() >= 1 << 20:
+                reading.set()
+                go.wait(PATIENCE)
+            return super().read(size)
+
+    places: list[int] = []
+    stream = FileStream(name="a.bin", opener=lambda: Slow(bytes(4 << 20)))
+    publishing = asyncio.create_task(publisher.publish(letter("a", files=(stream,))))
+    await until(reading.is_set)
+    publishing.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    await until(lambda: not staged_folders(database))
+    publisher.close()
+
+    assert states(database) == []
+    assert max(places) <= 1 << 20, "nobody reads gigabytes for a caller that has gone"
+
+
+def staged_folders(database: Database) -> list[Path]:
+    outgoing = content_folder(database).path / "outgoing"
+    return list(outgoing.iterdir()) if outgoing.is_dir() else []
+
+
+async def test_database_that_does_not_answer_costs_no_content(
+    database: Database, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody knows whether a document was stored its content is kept, until the next start has looked."""
+    write = database.write
+
+    async def write_and_fail(operation: Any) -> None:
+        await write(operation)
+        raise StorageError("did not answer", hint="Look at the disk.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "write", write_and_fail)
+        with pytest.raises(StorageError, match="did not answer"):
+            await publisher.publish(letter("a", content=bytes(500_000)))
+
+    assert states(database) == [("a", ANNA, 7)]
+    assert staged_files(database) == {file for (file,) in rows(database, "SELECT file FROM content")}
+    assert len(staged_files(database)) == 1
 
 
 @pytest.mark.parametrize(

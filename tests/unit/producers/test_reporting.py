@@ -76,7 +76,7 @@ async def test_impossible_status_is_sent_and_told(database: Database) -> None:
     ("code", "changed", "text"),
     [
         (7, {}, "does not exist"),
-        (1, {}, "follows from the receipt"),
+        (1, {}, "follows from what docbus does itself"),
         (2, {}, "needs a reason"),
         (13, {"note": "x"}, "sender to report"),
         (3, {"agency": SENDER}, "recipient to report"),

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from docbus.errors import IndeterminateError, VerificationError
-from docbus.verification import checks, opening, verifier
-from docbus.verification.checks import AUTHORITY_CODES, CHECKS, Check
+from docbus.verification import checks, opening, parts, verifier
+from docbus.verification.checks import AUTHORITY_CODES, CHECKS, OF_PARTS, Check
 
 
 def test_numbers_count_without_holes() -> None:
@@ -34,14 +34,26 @@ def test_every_check_is_listed() -> None:
     assert set(CHECKS) == {value for value in vars(checks).values() if isinstance(value, Check)}
 
 
-@pytest.mark.parametrize(("module", "step"), [(verifier, "C1"), (opening, "C2")])
-def test_module_docstrings_show_the_checklist(module: object, step: str) -> None:
+def test_checks_of_parts_come_last() -> None:
+    """What is asked of records in a content topic follows on what is asked of the envelope, in the order of numbers."""
+    assert ["C2.09", "C2.10", "C2.11", "C2.12"] == [check.number for check in CHECKS if check in OF_PARTS]
+    assert OF_PARTS == set(CHECKS[-len(OF_PARTS) :])
+
+
+@pytest.mark.parametrize(
+    ("module", "run"),
+    [
+        (verifier, [check for check in CHECKS if check.number.startswith("C1")]),
+        (opening, [check for check in CHECKS if check.number.startswith("C2") and check not in OF_PARTS]),
+        (parts, [check for check in CHECKS if check in OF_PARTS]),
+    ],
+    ids=["verifier", "opening", "parts"],
+)
+def test_module_docstrings_show_the_checklist(module: object, run: list[Check]) -> None:
     """The list at the top of a module has exactly the numbers it runs."""
     listed = [line for line in (module.__doc__ or "").splitlines() if line.startswith("    C")]
-    shown = set(re.findall(rf"{step}\.\d\d", "\n".join(listed)))
-    expected = {check.number for check in CHECKS if check.number.startswith(step)}
 
-    assert expected == shown
+    assert [check.number for check in run] == sorted(re.findall(r"C\d\.\d\d", "\n".join(listed)))
 
 
 def test_refusals_carry_step_and_code() -> None:

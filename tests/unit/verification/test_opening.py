@@ -7,9 +7,12 @@ from hashlib import sha256
 
 import pytest
 
-from docbus.envelope.package import Outside
+from docbus.envelope.package import ManifestFile, Outside, Package
+from docbus.envelope.statement import Attachment
 from docbus.errors import VerificationError
-from docbus.verification.opening import Opener, _contents
+from docbus.limits import PART_BYTES
+from docbus.verification.opening import Opener, _attachments, _contents
+from docbus.wire.parts import content_size
 from tests.support.letters import seal, verify, world
 from tests.vectors.building.letters import (
     make_head,
@@ -79,13 +82,76 @@ def test_without_the_key_nothing_opens() -> None:
     assert ("C2.01", "batch_key_unusable") == (caught.value.step, caught.value.code)
 
 
-def test_files_outside_the_package_cannot_be_fetched_yet() -> None:
-    """A large attachment fails C2.07 until this version can fetch it."""
-    package = make_package("document")
-    file = package.manifest.files[0]._replace(place=Outside(0, bytes(32), bytes(32)))
+def _outside(*places: tuple[int, int]) -> Package:
+    """Return a package whose files lie outside, for each an attachment's index and the file's size."""
+    files = tuple(
+        ManifestFile(f"{number}.bin", "application/x", size, bytes(32), Outside(attachment, bytes(32)))
+        for number, (attachment, size) in enumerate(places)
+    )
+    return make_package("document", files=files, contents=())
 
-    with pytest.raises(VerificationError, match="cannot fetch"):
-        _contents(package._replace(manifest=package.manifest._replace(files=(file,))))
+
+def _signed(*sizes: int) -> tuple[Attachment, ...]:
+    return tuple(Attachment(content_size(size), bytes(32)) for size in sizes)
+
+
+def test_files_outside_and_attachments_belong_together() -> None:
+    """In any order of files, each attachment has one file, whose size follows from the attachment's."""
+    _attachments(_outside(), ())
+    _attachments(_outside((0, 300)), _signed(300))
+    _attachments(_outside((1, 300), (0, PART_BYTES)), _signed(PART_BYTES, 300))
+
+
+@pytest.mark.parametrize(
+    ("package", "attachments", "text"),
+    [
+        (_outside((0, 300)), (), "file 1 has no attachment of its own"),
+        (_outside((1, 300)), _signed(300), "file 1 has no attachment of its own"),
+        (_outside((-1, 300)), _signed(300), "file 1 has no attachment of its own"),
+        (_outside((0, 300), (0, 300)), _signed(300), "file 2 has no attachment of its own"),
+        (_outside((0, 300), (0, 300)), _signed(300, 300), "file 2 has no attachment of its own"),
+        (_outside((0, 301)), _signed(300), "file 1 has another size than its attachment"),
+        (_outside((0, 300), (1, 301)), _signed(301, 300), "file 1 has another size than its attachment"),
+        (_outside((0, 0)), (Attachment(0, bytes(32)),), "file 1 has another size than its attachment"),
+        (_outside((0, -300)), _signed(300), "file 1 has another size than its attachment"),
+        (_outside((0, 1 << 62)), _signed(300), "file 1 has another size than its attachment"),
+        (_outside(), _signed(300), "there is an attachment that no file names"),
+        (_outside((0, 300)), _signed(300, 300), "there is an attachment that no file names"),
+    ],
+)
+def test_what_does_not_belong_together_fails(package: Package, attachments: tuple[Attachment, ...], text: str) -> None:
+    """Each way in which manifest and statement can contradict each other fails C2.08, and says which file it is."""
+    with pytest.raises(VerificationError, match=text) as caught:
+        _attachments(package, attachments)
+
+    assert ("C2.08", "attachment_mismatch") == (caught.value.step, caught.value.code)
+
+
+def test_names_are_compared_wherever_files_lie() -> None:
+    """A file outside that is called as one inside would overwrite it."""
+    package = make_package("document")
+    file = package.manifest.files[0]
+    outside = file._replace(name=file.name.upper(), place=Outside(0, bytes(32)))
+
+    with pytest.raises(VerificationError, match="file 2 is called as another one") as caught:
+        _contents(package._replace(manifest=package.manifest._replace(files=(file, outside))))
+
+    assert "C2.07" == caught.value.step
+
+
+def test_what_a_file_outside_holds_is_not_asked_when_the_package_opens() -> None:
+    """C2.07 is about contents in the package; a document whose files all lie outside has none."""
+    _contents(_outside((0, 300), (1, 301)))
+
+
+def test_a_note_has_no_file_outside() -> None:
+    """A status names no attachments, so a file that its note would have outside fails C2.08."""
+    letter = write_status(world(), "status-with-note", code=2, note="Văn bản gửi nhầm nơi nhận")
+    package = opener(HANOI).open(verify(seal(letter)[0], recipient=HANOI))
+    assert package is not None
+
+    with pytest.raises(VerificationError, match="no attachment of its own"):
+        _attachments(package._replace(manifest=_outside((0, 300)).manifest), ())
 
 
 def test_errors_carry_no_plaintext() -> None:

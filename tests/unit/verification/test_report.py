@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from docbus.envelope.statement import Attachment, DocumentBody
 from docbus.errors import IndeterminateError, VerificationError
 from docbus.verification import checks
 from docbus.verification.opening import Opener
 from docbus.verification.report import Manner, VerificationReport, report_of
 from docbus.verification.verifier import DIRECTORY_HASH_FINDING, Verified, Verifier
+from docbus.wire.parts import content_size
 from tests.support.audit_exchange import CITY, COMMUNE, PROVINCE, Exchange
 from tests.support.directory import NOW_MS
 
@@ -66,13 +68,13 @@ def test_a_live_verification_passes_all_of_the_first_part(exchange: Exchange) ->
 
     assert report.verdict == "valid"
     assert {number: result for number, result in results(report).items() if result != "passed"} == dict.fromkeys(
-        ["C2.01", "C2.02", "C2.03", "C2.04", "C2.05", "C2.06", "C2.07"], "not applicable"
+        [check.number for check in checks.CHECKS if check.number.startswith("C2")], "not applicable"
     )
     assert report.checks[-1].detail == "needs the recipient's key, which was not given"
 
 
 def test_an_opened_document_passes_everything(exchange: Exchange) -> None:
-    """With the recipient's key every check passes."""
+    """With the recipient's key every check passes that an envelope can be asked; without large content that is all."""
     (posted,) = exchange.documents(CITY, PROVINCE, 1)
     verified = verify(exchange, posted.value, LIVE)
     assert isinstance(verified, Verified)
@@ -80,7 +82,32 @@ def test_an_opened_document_passes_everything(exchange: Exchange) -> None:
 
     report = report_of(verified, posted.value, LIVE, opening=opened)
 
-    assert set(results(report).values()) == {"passed"}
+    not_passed = {check.id: (check.result, check.detail) for check in report.checks if check.result != "passed"}
+    assert report.verdict == "valid"
+    assert not_passed == dict.fromkeys(
+        ["C2.09", "C2.10", "C2.11", "C2.12"], ("not applicable", "there is no large attachment")
+    )
+
+
+def test_parts_are_not_asked_of_an_envelope(exchange: Exchange) -> None:
+    """A document with large content is valid as an envelope, and the report says where the rest is asked."""
+    (posted,) = exchange.documents(CITY, PROVINCE, 1)
+    verified = verify(exchange, posted.value, LIVE)
+    assert isinstance(verified, Verified)
+    opened = Opener(PROVINCE, [exchange.keys[PROVINCE].encryption_key.decrypter()]).open(verified)
+    body = verified.statement.body
+    assert isinstance(body, DocumentBody)
+    large = body._replace(attachments=(Attachment(content_size(1), bytes(32)),))
+    verified = verified._replace(statement=verified.statement._replace(body=large))
+
+    report = report_of(verified, posted.value, LIVE, opening=opened)
+
+    details = {check.id: check.detail for check in report.checks if check.result == "not applicable"}
+    assert report.verdict == "valid"
+    assert details == dict.fromkeys(
+        ["C2.09", "C2.10", "C2.11", "C2.12"],
+        "asked of each part when it is fetched from the sender's content topic",
+    )
 
 
 def test_a_failed_opening_is_invalid(exchange: Exchange) -> None:
@@ -94,9 +121,10 @@ def test_a_failed_opening_is_invalid(exchange: Exchange) -> None:
     report = report_of(verified, posted.value, LIVE, opening=caught.value)
 
     assert report.verdict == "invalid"
-    assert [results(report)[number] for number in ("C1.21", "C2.01", "C2.02", "C2.07")] == [
+    assert [results(report)[number] for number in ("C1.21", "C2.01", "C2.02", "C2.08", "C2.12")] == [
         "passed",
         "failed",
+        "not reached",
         "not reached",
         "not reached",
     ]

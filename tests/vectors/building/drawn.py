@@ -53,6 +53,25 @@ class Drawn:
         self._used[name] = found
         return base64.b64decode(found)
 
+    def take_large(self, file: str, read: Callable[[bytes], bytes | None], draw: Callable[[], bytes]) -> bytes:
+        """Return bytes that are too many to be kept twice: they are taken from the file that was built with them.
+
+        Args:
+            file: Its path below the folder of ``drawn.json``.
+            read: Finds the bytes in the file's content; None if the file was built from other inputs.
+            draw: Makes them.
+
+        Raises:
+            NotDrawnError: The file does not have them, and none may be drawn.
+        """
+        path = self._path.parent / file
+        found = read(path.read_bytes()) if path.is_file() else None
+        if found is None:
+            if not self._may_draw:
+                raise NotDrawnError(f"{file} does not fit its inputs; run build_vectors.py --draw")
+            found = draw()
+        return found
+
     def content(self) -> bytes:
         """Return the file with what was used, and nothing else."""
         return json.dumps(self._used, indent=1, sort_keys=True).encode() + b"\n"

@@ -34,6 +34,7 @@ class Failing:
         base: str = DOCUMENT,
         code: str | None = None,
         circumstances: Circumstances | None = None,
+        parts: tuple[bytes, ...] = (),
     ) -> None:
         """Add a vector by its bytes."""
         self.vectors.append(
@@ -47,6 +48,7 @@ class Failing:
                 why=why,
                 check=check,
                 code=code,
+                parts=parts,
             )
         )
 
@@ -68,6 +70,11 @@ class Failing:
         """Add a vector with other fields in the envelope, which nothing signs."""
         changed: Envelope = self.valid.envelopes[base]._replace(**changes)
         self.value(name, encode_envelope(changed), check, made, why, base=base, **more)
+
+    def part(self, name: str, part: bytes, check: Check, made: str, why: str, *, base: str) -> None:
+        """Add a vector whose envelope is valid, and whose first part is not."""
+        made = f"{made} The envelope is that of {base}."
+        self.value(name, encode_envelope(self.valid.envelopes[base]), check, made, why, base=base, parts=(part,))
 
     def signed(
         self, name: str, letter: Letter, check: Check, made: str, why: str, *, base: str = DOCUMENT, **more: Any

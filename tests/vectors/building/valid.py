@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from docbus.envelope.envelope import Envelope, Hint, encode_envelope
 from docbus.envelope.statement import FIRST_PREVIOUS, Reference, Refusal
-from docbus.limits import MAX_CLOCK_SKEW_MS
+from docbus.limits import MAX_CLOCK_SKEW_MS, PART_BYTES
 from docbus.verification.verifier import DIRECTORY_HASH_FINDING
+from tests.vectors.building.attached import Attached, attach, enclose, write_attached
 from tests.vectors.building.drawn import derived
 from tests.vectors.building.letters import (
     Letter,
@@ -27,6 +28,8 @@ from tests.vectors.building.world import HANOI, HANOI_ROTATED, LANG_SON, NOW, TA
 BATCH_SIZE = 5
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 DAY_MS = 24 * 60 * 60 * 1000
+SHEET = b"Plan of the new road, sheet 1.\n" * 10
+CONTENT_OF_HANOI = "docbus.content.vn.H26"
 VIETNAMESE = (
     "Quyết định về việc ban hành Quy chế tiếp nhận, xử lý, phát hành và quản lý văn bản điện tử: "
     "ắ ằ ẳ ẵ ặ ấ ầ ẩ ẫ ậ đ Đ ế ề ể ễ ệ ố ồ ổ ỗ ộ ớ ờ ở ỡ ợ ứ ừ ử ữ ự ỳ ý ỷ ỹ ỵ"
@@ -41,11 +44,13 @@ class Valid:
         self.letters: dict[str, Letter] = {}
         self.envelopes: dict[str, Envelope] = {}
         self.circumstances: dict[str, Circumstances] = {}
+        self.attached: dict[str, tuple[Attached, ...]] = {}
         self.vectors: list[Vector] = []
         self._documents()
         self._batch()
         self._receipts_and_statuses()
         self._circumstances()
+        self._attachments()
 
     def add(
         self,
@@ -58,6 +63,7 @@ class Valid:
         made: str = "Sealed as a batch of one, signed by the sender's test key.",
         findings: tuple[str, ...] = (),
         based_on: str | None = None,
+        attached: tuple[Attached, ...] = (),
     ) -> None:
         """Keep a valid letter; without an envelope it is sealed as a batch of one by its sender."""
         if envelope is None:
@@ -65,6 +71,7 @@ class Valid:
         self.letters[name] = letter
         self.envelopes[name] = envelope
         self.circumstances[name] = circumstances
+        self.attached[name] = attached
         self.vectors.append(
             Vector(
                 name=name,
@@ -75,6 +82,8 @@ class Valid:
                 letter=letter,
                 findings=findings,
                 based_on=based_on,
+                parts=tuple(record for one in attached for record in one.records),
+                attachments=tuple(one.plaintext for one in attached),
             )
         )
 
@@ -273,4 +282,67 @@ class Valid:
             ahead,
             "A sender's clock may run ahead by exactly five minutes.",
             based_on=base,
+        )
+
+    def _attachments(self) -> None:
+        world = self.world
+        made = "Sealed as a batch of one, signed by the sender's test key; a hint says where the parts lie."
+        base = "v1-attachment"
+        one = attach(world, "attachment", SHEET)
+        letter = write_attached(world, "attachment", one)
+        envelope = seal_batch(world, world.parties[HANOI].signer, [letter])[0]
+        self.add(
+            base,
+            letter,
+            "A document whose one file lies outside, in a single part, forced there by the builder.",
+            envelope=envelope._replace(hints=(Hint(0, CONTENT_OF_HANOI, 0, (7,)),)),
+            made=made,
+            attached=(one,),
+        )
+        self.add(
+            "v1-attachment-without-a-hint",
+            letter,
+            "Hints are unsigned and may be missing; the part is the same wherever it is found.",
+            envelope=envelope,
+            made="The envelope of v1-attachment without its hint.",
+            based_on=base,
+            attached=(one,),
+        )
+        self.add(
+            "v1-attachment-with-a-foreign-hint",
+            letter,
+            "A hint for another agency's topic and another partition is ignored, and fails nothing.",
+            envelope=envelope._replace(
+                hints=(Hint(0, "docbus.content.vn.H53", 0, (7,)), Hint(0, CONTENT_OF_HANOI, 1, (7,)))
+            ),
+            made="The envelope of v1-attachment with other hints.",
+            based_on=base,
+            attached=(one,),
+        )
+        long = attach(world, "attachment-of-two-parts", (SHEET * (PART_BYTES // len(SHEET) + 3))[: PART_BYTES + 700])
+        letter = write_attached(world, "attachment-of-two-parts", long)
+        envelope = seal_batch(world, world.parties[HANOI].signer, [letter])[0]
+        self.add(
+            "v1-attachment-of-two-parts",
+            letter,
+            "A document whose one file lies outside, in a part of 512 KiB and one of 700 bytes.",
+            envelope=envelope._replace(hints=(Hint(0, CONTENT_OF_HANOI, 0, (7, 12)),)),
+            made=made,
+            attached=(long,),
+        )
+        label = "two-attachments"
+        two = (attach(world, label, SHEET), attach(world, label, SHEET[:-1] + b"!", index=1, name="plan-2.txt"))
+        (inside,), contents = files_of(("notice.txt", "text/plain", b"See the plans.\n"))
+        package = enclose(label, files=(two[1].file, inside, two[0].file), contents=contents)
+        letter = write_attached(world, label, *two, package=package)
+        envelope = seal_batch(world, world.parties[HANOI].signer, [letter])[0]
+        self.add(
+            f"v1-{label}",
+            letter,
+            "Two files outside, of equal size, and one inside; the manifest has its own order of files.",
+            envelope=envelope._replace(
+                hints=(Hint(0, CONTENT_OF_HANOI, 0, (20,)), Hint(1, CONTENT_OF_HANOI, 0, (21,)))
+            ),
+            made=made,
+            attached=two,
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from docbus.envelope.package import Inside
 from tests.vectors.building.world import ALL_OPEN, HANOI, NOW, TAY_NINH
 
 if TYPE_CHECKING:
-    from docbus.envelope.package import Package
+    from docbus.envelope.package import ManifestFile, Package
     from docbus.verification.checks import Check
     from tests.vectors.building.letters import Letter
 
@@ -51,10 +52,15 @@ class Vector:
     """Of a vector that does not pass: one sentence."""
     check: Check | None = None
     code: str | None = None
+    parts: tuple[bytes, ...] = ()
+    """Values of the records of the content topic, in the order in which they are fed."""
+    attachments: tuple[bytes, ...] = ()
+    """Plaintexts of the attachments of a vector that passes."""
 
     def files(self) -> dict[str, bytes]:
         """Return the folder's files by name."""
-        return {"README.md": self._readme(), "envelope.bin": self.value, "expected.json": self._expected()}
+        files = {"README.md": self._readme(), "envelope.bin": self.value, "expected.json": self._expected()}
+        return files | {f"part-{number}.bin": part for number, part in enumerate(self.parts)}
 
     def _readme(self) -> bytes:
         parts = [f"# {self.name}", self.shows, self.made]
@@ -78,6 +84,8 @@ class Vector:
             "directory_position": told.directory_position,
             "now_ms": told.now_ms,
         }
+        if self.parts:
+            expected["parts"] = len(self.parts)
         if self.check is not None:
             expected |= {
                 "outcome": self.check.outcome,
@@ -95,6 +103,8 @@ class Vector:
                 "statement": plain(letter.decoded),
                 "package": None if letter.package is None else plain_package(letter.package),
             }
+            if self.attachments:
+                expected["attachments"] = [plain_attachment(plaintext) for plaintext in self.attachments]
         return json.dumps(expected, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
@@ -118,8 +128,19 @@ def plain_package(package: Package) -> dict[str, Any]:
             "media_type": file.media_type,
             "size": file.size,
             "digest": file.digest.hex(),
-            "content": package.contents[file.place.content].hex() if isinstance(file.place, Inside) else None,
+            **_plain_place(file, package.contents),
         }
         for file in package.manifest.files
     ]
     return {"salt": package.salt.hex(), "manifest": plain(manifest)}
+
+
+def _plain_place(file: ManifestFile, contents: tuple[bytes, ...]) -> dict[str, Any]:
+    if isinstance(file.place, Inside):
+        return {"content": contents[file.place.content].hex()}
+    return {"attachment": file.place.attachment, "key": file.place.key.hex()}
+
+
+def plain_attachment(plaintext: bytes) -> dict[str, Any]:
+    """Return size and digest of an attachment's plaintext as JSON has them."""
+    return {"size": len(plaintext), "sha256": sha256(plaintext).hexdigest()}
