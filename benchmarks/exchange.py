@@ -16,18 +16,19 @@ from docbus.documents.file import File
 from docbus.settings import KafkaServerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 SENDER, RECIPIENT = "H26", "H53"
+AGENCIES = ((SENDER, "sender"), (RECIPIENT, "recipient"))
 CALL = 512
 """Documents in one call of ``publish_documents``."""
 WAIT_SECONDS = 300.0
 
 
-async def found(bootstrap: str, folder: Path) -> None:
-    """Found an exchange of two agencies."""
+async def found(bootstrap: str, folder: Path, agencies: Iterable[tuple[str, str]] = AGENCIES) -> None:
+    """Found an exchange, of two agencies unless more are given, as code and name."""
     bus = KafkaServerSettings(bootstrap=bootstrap, replication_factor=1)
-    agencies = ((SENDER, "sender"), (RECIPIENT, "recipient"))
     await found_exchange(folder, agencies, environment="bench", bus=bus, clock=SystemClock())
 
 
