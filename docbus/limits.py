@@ -70,3 +70,8 @@ MAX_CLOCK_SKEW_MS = 5 * 60 * 1000
 # --- streams --------------------------------------------------------------------------------------
 MAX_OPEN_EPOCHS = 64
 """Open epochs per proven sender at a recipient (design D5)."""
+
+MAX_PARTITIONS = 64
+"""Partitions of an inbox; the largest agencies need a handful."""
+DEFAULT_PARTITIONS = 2
+"""Of an inbox: one for documents, and one for what must not wait behind them."""

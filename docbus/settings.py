@@ -118,6 +118,12 @@ class SinkSettings(_Table):
     folder: Path = Path("documents")
 
 
+class InboxSettings(_Table):
+    """How the inbox is read: alone, or together with other folders of the same agency."""
+
+    shared: bool = False
+
+
 class ContentSettings(_Table):
     """Large content: where it waits, how much of it is sent and taken, and how long a content topic keeps it."""
 
@@ -173,6 +179,7 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings | None = None
     kafka: KafkaServerSettings | None = None
     sink: SinkSettings = SinkSettings()
+    inbox: InboxSettings = InboxSettings()
     outbox: OutboxSettings = OutboxSettings()
     content: ContentSettings = ContentSettings()
 

@@ -179,8 +179,12 @@ def show(published: Sequence[Published], journeys: Sequence[Journey], titles: di
 
 async def tamper(transport: Transport, inbox: str) -> Record:
     """Put an envelope of the stream on it once more, with one bit of its content changed, and return the original."""
-    first, end = (await transport.bounds(inbox))[0]
-    records = await transport.read(inbox, 0, first, max_records=end - first, max_bytes=1 << 24, wait=10.0)
+    records: list[Record] = []
+    for partition, (first, end) in (await transport.bounds(inbox)).items():
+        if first < end:
+            records += await transport.read(
+                inbox, partition, first, max_records=end - first, max_bytes=1 << 24, wait=WAIT_SECONDS
+            )
     original = max((record for record in records if record.value), key=lambda record: len(record.value or b""))
     value = bytearray(original.value or b"")
     value[len(value) // 2] ^= 1

@@ -12,6 +12,7 @@ from docbus.cli.examples import examples
 from docbus.cli.join_requests import confirm, digest_of, read_request
 from docbus.cli.output import Form, pairs, when, write_json
 from docbus.cli.session import Session, begin
+from docbus.limits import DEFAULT_PARTITIONS, MAX_PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -125,7 +126,14 @@ def grant(
     fingerprint: Annotated[str | None, typer.Option(help="Refuse unless the request has this one.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     role: Annotated[list[str] | None, typer.Option(help="A role, such as auditor; may be repeated.")] = None,
-    partitions: Annotated[int, typer.Option(min=1, max=1024, help="Partitions of the agency's inbox.")] = 1,
+    partitions: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_PARTITIONS,
+            help="Partitions of the agency's inbox; of several, the last is for urgent documents and receipts.",
+        ),
+    ] = DEFAULT_PARTITIONS,
     output: options.Output = Form.TEXT,
 ) -> None:
     """Give an agency its code, with the keys in its join request.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -16,13 +16,11 @@ from docbus.client.files import read_file
 from docbus.client.logs import use_standard_logging
 from docbus.client.running import beside
 from docbus.client.status import AgencyStatus, agency_status
+from docbus.client.working import WorkingMethods
 from docbus.clock import Clock, SystemClock
-from docbus.consumers.sinks.folder import FolderSink
-from docbus.consumers.sinks.handler import IncomingDocument, IteratorSink
-from docbus.consumers.subscriber import ContentLimits, Subscriber
 from docbus.documents.document import Document, DocumentReference
 from docbus.envelope.batch import Sealer
-from docbus.errors import ConfigurationError, DocumentError, LockedError
+from docbus.errors import ConfigurationError, DocumentError
 from docbus.producers import journey as journeys
 from docbus.producers.drain import Drain
 from docbus.producers.publisher import Accepted, Publisher, PublisherLimits
@@ -34,11 +32,9 @@ from docbus.storage.database import Database
 from docbus.wire.ids import uuid7_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
-    from docbus.client.running import Run
-    from docbus.consumers.sinks.port import Sink
     from docbus.documents.file import File, FileStream
     from docbus.documents.statuses import StatusCode
     from docbus.identity.snapshot import TrustSnapshot
@@ -46,13 +42,11 @@ if TYPE_CHECKING:
     from docbus.producers.reading import Progress
     from docbus.transport.port import Transport
 
-    Deliveries = AsyncIterator[IncomingDocument]
-
 DEFAULT_WAIT_SECONDS = 60.0
 """Seconds that :meth:`Agency.wait` waits unless it is told otherwise."""
 
 
-class Agency(ContentMethods):
+class Agency(WorkingMethods, ContentMethods):
     """An agency's folder, opened. Use it as an async context manager, from one event loop.
 
     Entering connects, loads the directory and checks that the signing key is the one granted to this agency.
@@ -102,7 +96,7 @@ class Agency(ContentMethods):
             await memory.check(self._follower.snapshot, seen)
             self._follower.on_change(memory.note)
             stack.push_async_callback(memory.aclose)
-            self._drain = Drain(
+            self._drain: Drain = Drain(
                 database=self.database,
                 transport=self.transport,
                 sealer=Sealer(environment=self.settings.exchange.environment, sender=self.id, signer=self._signer),
@@ -296,101 +290,6 @@ class Agency(ContentMethods):
     async def status(self) -> AgencyStatus:
         """Return what waits, what is missing, and what is in quarantine."""
         return await agency_status(self, self._clock)
-
-    async def run(
-        self, *, stop: asyncio.Event, send: bool = True, receive: bool = True, start: Mapping[int, int] | None = None
-    ) -> None:
-        """Send and receive into the settings' folder until ``stop`` is set, then finish what is in hand.
-
-        Args:
-            stop: Ends it within seconds.
-            send: Drain the outbox.
-            receive: Receive into the folder that the settings name.
-            start: Offsets by partition to receive from, instead of where the ledger ends.
-
-        Raises:
-            LockedError: Another process sends or receives for this folder; the text names it.
-            IdentityError: The agency's key may not sign any more; what waits is sealed under the next one.
-            GroupBusyError: Another folder's process receives for this agency on the embedded transport.
-        """
-        runs: list[Run] = []
-        if send:
-            runs.append(self._drain.run)
-        if receive:
-            runs.append(lambda stopped: self.receive_into(self._folder_sink(), stopped, start))
-        async with beside(*runs):
-            await stop.wait()
-
-    @asynccontextmanager
-    async def serving(self, *, send: bool = True, receive: bool = True) -> AsyncIterator[None]:
-        """Send and receive into the settings' folder as long as the block runs.
-
-        What another process of this folder does already is left to it.
-
-        Raises:
-            DocbusError: What ended sending or receiving.
-        """
-        runs: list[Run] = [self._drain_unless_held] if send else []
-        if receive:
-            runs.append(self._receive_unless_held)
-        async with beside(*runs):
-            yield
-
-    @asynccontextmanager
-    async def deliveries(self, *, start: Mapping[int, int] | None = None) -> AsyncIterator[Deliveries]:
-        """Yield an iterator over verified documents; each is to be accepted or rejected.
-
-        Receipts are sent meanwhile. What is undecided when the block ends comes again.
-
-        Raises:
-            LockedError: Another process receives for this folder.
-        """
-        sink = IteratorSink()
-
-        async def receive(stop: asyncio.Event) -> None:
-            await self.receive_into(sink, stop, start)
-
-        async with beside(self._drain_unless_held, receive), sink.deliveries() as deliveries:
-            yield deliveries
-
-    def _folder_sink(self) -> FolderSink:
-        return FolderSink(self.settings.path(self.settings.sink.folder))
-
-    async def receive_into(self, sink: Sink, stop: asyncio.Event, start: Mapping[int, int] | None = None) -> None:
-        """Receive into a sink of one's own until ``stop`` is set; receipts are put into the outbox.
-
-        Raises:
-            LockedError: Another process receives for this folder.
-            GroupBusyError: Another folder's process receives for this agency on the embedded transport.
-        """
-        subscriber = Subscriber(
-            agency=self.id,
-            database=self.database,
-            transport=self.transport,
-            snapshot=lambda: self.snapshot,
-            decrypters=self._decrypters,
-            sink=sink,
-            clock=self._clock,
-            wake_drain=self._drain.wake,
-            start=start,
-            content=self.content,
-            limits=ContentLimits(
-                document_bytes=self.settings.content.max_bytes, spool_bytes=self.settings.content.spool_bytes
-            ),
-        )
-        await subscriber.run(stop)
-
-    async def _drain_unless_held(self, stop: asyncio.Event) -> None:
-        try:
-            await self._drain.run(stop)
-        except LockedError:
-            await stop.wait()
-
-    async def _receive_unless_held(self, stop: asyncio.Event) -> None:
-        try:
-            await self.receive_into(self._folder_sink(), stop)
-        except LockedError:
-            await stop.wait()
 
     def _snapshot_to_sign_under(self) -> TrustSnapshot:
         """Return the newest snapshot, if the key may still sign; what waits is sealed under the next key."""

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from docbus.clock import format_time
-from docbus.consumers import parking
+from docbus.consumers import moving, parking
 from docbus.consumers.aside import DEAD_LETTER, append_aside, aside_record
-from docbus.consumers.inspection import Passed
-from docbus.consumers.items import body_digest, bound_parking, close_ranks, decide
+from docbus.consumers.inspection import key_of
+from docbus.consumers.items import bound_parking, close_ranks, decide, needs_of, ready_of
 from docbus.consumers.ledger import Ledger
-from docbus.consumers.settling import PartitionState, Settlement
+from docbus.consumers.pace import Pace
+from docbus.consumers.settling import PartitionState, Settlement, read_partitions
 from docbus.consumers.sorting import Sorter
-from docbus.envelope.statement import DocumentBody
 from docbus.errors import DiskFullError, SinkUnavailableError, TransportError
 from docbus.producers.pauses import Pause
 from docbus.transport import topics
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from docbus.clock import Clock
+    from docbus.consumers.attempts import Attempts
     from docbus.consumers.holding import Patience
     from docbus.consumers.inspection import Inspected, StreamKey
     from docbus.consumers.items import Item
-    from docbus.consumers.ledger import Context, DocumentKey
+    from docbus.consumers.ledger import Context
     from docbus.consumers.parking import Waiting
     from docbus.consumers.sinks.port import Delivery, Outcome, Sink
-    from docbus.consumers.wanted import BodyKey
     from docbus.storage.content import ContentFolder
     from docbus.storage.database import Database
     from docbus.transport.port import NewRecord, Record, Transport
@@ -71,6 +71,8 @@ class Filing:
         max_content_bytes: The most of it that one document may have.
         wake_fetcher: Called when content is wanted, or not any more.
         abandon: Called before files of content that nobody wants any more are removed, with their numbers.
+        attempts: Notes what is in hand.
+        shared: Whether other folders of this agency take part, so that answers are taken in elsewhere.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class Filing:
         max_content_bytes: int,
         wake_fetcher: Callable[[], None],
         abandon: Callable[[Collection[int]], Awaitable[None]],
+        attempts: Attempts,
+        shared: bool = False,
     ) -> None:
         self._agency = agency
         self._environment = environment
@@ -102,9 +106,15 @@ class Filing:
         self._max_content_bytes = max_content_bytes
         self._wake_fetcher = wake_fetcher
         self._abandon = abandon
+        self._attempts = attempts
+        self._shared = shared
+        self._pace = Pace()
+        self._open: frozenset[StreamKey] = frozenset()
         self._down_since: int | None = None
         self._seen_up = False
         self.partitions: dict[int, PartitionState] = {}
+        self.next_offsets: dict[int, int] = {}
+        """Where to go on, of the partitions in which something was decided by this process."""
         self.waiting: dict[StreamKey, Waiting] = {}
 
     async def load(self, partitions: dict[int, PartitionState]) -> None:
@@ -116,6 +126,21 @@ class Filing:
         """Read again which streams wait: large content has come meanwhile."""
         self.waiting = await self._database.read(parking.read_waiting)
 
+    async def release(self, partitions: Collection[int]) -> None:
+        """Let go of what waits in partitions that other members of the group read now; it is read again by them."""
+        offsets, dropped = await self._patience.persist(
+            "ledger", lambda: self._database.write(lambda c: moving.release(c, partitions)), DiskFullError
+        )
+        self.next_offsets.update(offsets)
+        self.partitions = await self._database.read(read_partitions)
+        await self.look()
+        await self._drop_content(dropped)
+        log.info("partitions_left", agency=self._agency, partitions=sorted(partitions), read_again_from=offsets)
+
+    def clashes(self, inspected: Sequence[Inspected]) -> bool:
+        """Tell whether records belong to streams of the batch that is being filed, so that they have to wait for it."""
+        return any(key_of(found) in self._open for found in inspected)
+
     async def process(
         self,
         items: list[Item],
@@ -123,6 +148,7 @@ class Filing:
         *,
         moved: Callable[[], bool],
         resumed: Collection[StreamKey] = (),
+        between: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Bring a batch to its end; what is left undecided by a stop or a rebalance comes again.
 
@@ -131,12 +157,39 @@ class Filing:
             inspected: What C1 and C2 said of each.
             moved: Tells that the partitions have moved, so that the rest is read again by whoever has them.
             resumed: Streams that wait and have their turn now.
+            between: Called whenever a part of the batch is stored and another follows; it may bring another batch to
+                its end, unless that :meth:`clashes`.
 
         Raises:
             StopReceiving: The stop came while the sink was unavailable.
         """
+        batch = await self._sort(items, inspected, resumed)
+        hand = "resumed" if resumed else "others" if between is not None else "express"
+        outer, self._open = self._open, self._open.union(key for found in inspected if (key := key_of(found)))
+        try:
+            while not self._patience.stop.is_set():
+                to_file = [item for item in items if item.delivery is not None and not item.resolved]
+                chunk = to_file[: self._pace.portion(self._sink.max_batch)]
+                try:
+                    outcomes = await self._offer(chunk, batch, moved, hand)
+                except _MovedError:
+                    break
+                for item, outcome in zip(chunk, outcomes, strict=True):
+                    decide(item, outcome)
+                close_ranks(items)
+                bound_parking(items, self.waiting)
+                if len(chunk) == len(to_file):
+                    break
+                await self._settle(batch, hand)
+                if between is not None:
+                    await between()
+            await self._settle(batch, hand)
+        finally:
+            self._open = outer
+
+    async def _sort(self, items: list[Item], inspected: Sequence[Inspected], resumed: Collection[StreamKey]) -> _Batch:
         now_ms = self._clock.now_ms()
-        places, documents, bodies = _needs(inspected)
+        places, documents, bodies = needs_of(inspected)
         context = await self._ledger.load(places, documents, now_ms, bodies)
         sorter = Sorter(
             context=context,
@@ -150,22 +203,7 @@ class Filing:
         sorter.sort(items, inspected)
         close_ranks(items)
         bound_parking(items, self.waiting)
-        batch = _Batch(items, context, sorter)
-        while not self._patience.stop.is_set():
-            to_file = [item for item in items if item.delivery is not None and not item.resolved]
-            chunk = to_file[: self._sink.max_batch]
-            try:
-                outcomes = await self._offer([item.delivery for item in chunk if item.delivery], batch, moved)
-            except _MovedError:
-                break
-            for item, outcome in zip(chunk, outcomes, strict=True):
-                decide(item, outcome)
-            close_ranks(items)
-            bound_parking(items, self.waiting)
-            if len(chunk) == len(to_file):
-                break
-            await self._settle(batch)
-        await self._settle(batch)
+        return _Batch(items, context, sorter)
 
     def _starts(self, partition: int) -> bool:
         known = self.partitions.get(partition)
@@ -173,25 +211,29 @@ class Filing:
 
     # --- the sink (C3) ----------------------------------------------------------------------------
 
-    async def _offer(self, deliveries: Sequence[Delivery], batch: _Batch, moved: Callable[[], bool]) -> list[Outcome]:
+    async def _offer(self, items: Sequence[Item], batch: _Batch, moved: Callable[[], bool], hand: str) -> list[Outcome]:
         """Deliver; while the sink is unavailable, store what is decided of other streams and go on trying."""
+        deliveries = [item.delivery for item in items if item.delivery is not None]
         if not deliveries:
             return []
         pause = Pause(self._patience.factor)
         while True:
+            began = self._clock.monotonic()
             try:
-                outcomes = await self._call_sink(deliveries)
+                with self._attempts.working(hand, [item.record for item in items]):
+                    outcomes = await self._call_sink(deliveries)
             except SinkUnavailableError as error:
                 self._patience.failed(pause)
                 if pause.worth_logging:
                     log.warning("sink_unavailable", agency=self._agency, attempts=pause.failures, error=error.text)
                 await self._write_sink_state(error, pause.failures)
                 if pause.failures == 1:
-                    await self._settle(batch)
+                    await self._settle(batch, hand)
                 await self._patience.sleep(pause)
                 if moved():
                     raise _MovedError from None
             else:
+                self._pace.took(len(deliveries), self._clock.monotonic() - began)
                 if self._down_since is not None or not self._seen_up:
                     # Also the first time: what is written there may be of a process that is gone.
                     await self._write_sink_state(None, 0)
@@ -203,7 +245,7 @@ class Filing:
         """One call; a stop gives it some time, and then closes the sink, which ends it."""
         call = asyncio.ensure_future(self._sink.deliver(deliveries))
         try:
-            if not await self._patience.until_stop(call):
+            if not await self._patience.until_stop({call}):
                 await asyncio.wait({call}, timeout=STOP_SECONDS)
             if not call.done():
                 with contextlib.suppress(TimeoutError):
@@ -238,13 +280,22 @@ class Filing:
 
     # --- ledger and receipts (C4) -----------------------------------------------------------------
 
-    async def _settle(self, batch: _Batch) -> None:
+    async def _settle(self, batch: _Batch, hand: str) -> None:
         """Store everything that is decided, each stream's up to its first undecided statement."""
-        ready = _ready(batch.items)
+        ready = ready_of(batch.items)
         if not ready:
             return
         await self._set_aside(ready)
-        settlement = Settlement(agency=self._agency, environment=self._environment(), now_ms=self._clock.now_ms())
+        with self._attempts.working(hand, [item.record for item in ready]):
+            await self._store(batch, ready)
+
+    async def _store(self, batch: _Batch, ready: Sequence[Item]) -> None:
+        settlement = Settlement(
+            agency=self._agency,
+            environment=self._environment(),
+            now_ms=self._clock.now_ms(),
+            takes_answers=not self._shared,
+        )
         settlement.add(ready, batch.context.streams, self._patience.factor)
         partitions = self._advance(batch.items, ready)
         settlement.finish(closed=batch.sorter.closed, partitions=partitions.values())
@@ -252,18 +303,24 @@ class Filing:
         for item in ready:
             item.settled = True
         self.partitions.update(partitions)
+        self.next_offsets |= {number: state.next_offset for number, state in partitions.items()}
         self._keep(settlement, batch)
         for code, sender, detail, *_ in [*settlement.findings, *made]:
             log.warning("finding", code=code, sender=sender, detail=detail)
         if settlement.touches_parked:
             await self.look()
-        if settlement.dropped:
-            await self._abandon(settlement.dropped)
-            await asyncio.to_thread(self._content.drop_incoming, settlement.dropped)
-        if settlement.dropped or settlement.wants:
+        await self._drop_content(settlement.dropped)
+        if settlement.wants:
             self._wake_fetcher()
         if settlement.adds_statements:
             self._wake_drain()
+
+    async def _drop_content(self, numbers: Sequence[int]) -> None:
+        """Remove files of large content that nobody waits for any more."""
+        if numbers:
+            await self._abandon(numbers)
+            await asyncio.to_thread(self._content.drop_incoming, numbers)
+            self._wake_fetcher()
 
     def _keep(self, settlement: Settlement, batch: _Batch) -> None:
         """What is durable becomes what the next part of the batch, and the next batch, build on."""
@@ -309,35 +366,3 @@ class Filing:
 
 class _MovedError(Exception):
     """The partitions moved while the sink was unavailable."""
-
-
-def _ready(items: Sequence[Item]) -> list[Item]:
-    held: set[StreamKey] = set()
-    ready: list[Item] = []
-    for item in items:
-        if item.settled or item.key in held:
-            continue
-        if item.resolved:
-            ready.append(item)
-        elif item.key is not None:
-            held.add(item.key)
-    return ready
-
-
-def _needs(
-    inspected: Sequence[Inspected],
-) -> tuple[list[tuple[StreamKey, int]], list[DocumentKey], list[BodyKey]]:
-    """Return the positions, documents, and bodies with large content that a batch asks the ledger for."""
-    places: list[tuple[StreamKey, int]] = []
-    documents: list[DocumentKey] = []
-    bodies: list[BodyKey] = []
-    for found in inspected:
-        if type(found) is Passed:
-            _, head, position, body = found.verified.statement
-            places.append(((head.sender, head.epoch), position.sequence))
-            if type(body) is DocumentBody:
-                document = head.sender, body.document_id, body.revision
-                documents.append(document)
-                if body.attachments:
-                    bodies.append((document, body_digest(body)))
-    return places, documents, bodies

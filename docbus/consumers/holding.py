@@ -11,7 +11,7 @@ import structlog
 from docbus.producers.pauses import Pause
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from docbus.clock import Clock
     from docbus.errors import DocbusError
@@ -79,12 +79,12 @@ class Patience:
         if self.stop.is_set():
             raise StopReceiving
 
-    async def until_stop(self, task: asyncio.Future[Any], *events: asyncio.Event) -> bool:
-        """Wait for the task, the stop, or one of the events; tell whether the task is done."""
+    async def until_stop(self, tasks: Collection[asyncio.Future[Any]], *events: asyncio.Event) -> bool:
+        """Wait for one of the tasks, the stop, or one of the events; tell whether a task is done."""
         others = [asyncio.ensure_future(event.wait()) for event in (self.stop, *events)]
         try:
-            await asyncio.wait({task, *others}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*tasks, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for other in others:
                 other.cancel()
-        return task.done()
+        return any(one.done() for one in tasks)

@@ -58,6 +58,14 @@ class Undecided(NamedTuple):
 Inspected = Passed | Failed | Undecided
 
 
+def key_of(found: Inspected) -> StreamKey | None:
+    """Return the stream that a record is proven to belong to."""
+    if isinstance(found, Passed):
+        head = found.verified.statement.head
+        return head.sender, head.epoch
+    return found.key if isinstance(found, Undecided) else None
+
+
 class Inspector:
     """Runs C1 and C2 for one recipient; holds caches only. One thread at a time."""
 
@@ -79,7 +87,7 @@ class Inspector:
                     record.value, key=record.key or b"", recipient=self._recipient, snapshot=snapshot, now_ms=now_ms
                 )
             except IndeterminateError as error:
-                return Undecided(_key_of(record.value or b""), error.code, error.step or "C1", error.text)
+                return Undecided(_claimed(record.value or b""), error.code, error.step or "C1", error.text)
             sender = verified.sender
             package = self._opener.open(verified)
             if package is None and isinstance(verified.statement.body, DocumentBody):
@@ -94,7 +102,7 @@ class Inspector:
             return Failed(INTERNAL_ERROR, "C1", f"{type(error).__name__} while it was checked", sender)
 
 
-def _key_of(value: bytes) -> StreamKey:
+def _claimed(value: bytes) -> StreamKey:
     """Return the stream of a statement whose signature is verified already."""
     envelope = decode_envelope(value)
     head, _ = decode_head(envelope.payload_type, envelope.statement)

@@ -16,6 +16,7 @@ from docbus.consumers.parking import (
     Reason,
 )
 from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created, Reject, Retry
+from docbus.envelope.statement import DocumentBody
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from docbus.consumers.parking import ParkedRecord, Waiting
     from docbus.consumers.sinks.port import Delivery, Outcome
     from docbus.consumers.streams import Place
-    from docbus.consumers.wanted import NewWanted
-    from docbus.envelope.statement import DocumentBody
+    from docbus.consumers.wanted import BodyKey, NewWanted
     from docbus.transport.port import Record
 
 CONFLICT = "conflict"
@@ -170,3 +170,36 @@ def follow(item: Item, original: Item) -> None:
         return
     item.refusal, item.reference = original.refusal, original.reference
     item.resolved = True
+
+
+def ready_of(items: Sequence[Item]) -> list[Item]:
+    """Return what can be stored: what is resolved, with nothing before it in its stream that is not."""
+    held: set[StreamKey] = set()
+    ready: list[Item] = []
+    for item in items:
+        if item.settled or item.key in held:
+            continue
+        if item.resolved:
+            ready.append(item)
+        elif item.key is not None:
+            held.add(item.key)
+    return ready
+
+
+def needs_of(
+    inspected: Sequence[Inspected],
+) -> tuple[list[tuple[StreamKey, int]], list[DocumentKey], list[BodyKey]]:
+    """Return the positions, documents, and bodies with large content that a batch asks the ledger for."""
+    places: list[tuple[StreamKey, int]] = []
+    documents: list[DocumentKey] = []
+    bodies: list[BodyKey] = []
+    for found in inspected:
+        if type(found) is Passed:
+            _, head, position, body = found.verified.statement
+            places.append(((head.sender, head.epoch), position.sequence))
+            if type(body) is DocumentBody:
+                document = head.sender, body.document_id, body.revision
+                documents.append(document)
+                if body.attachments:
+                    bodies.append((document, body_digest(body)))
+    return places, documents, bodies

@@ -58,12 +58,13 @@ class Reason(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A stream that waits: the reason of its first record, and how much there is."""
+    """A stream that waits: the reason of its first record, how much there is, and the partition that it lies in."""
 
     cause: str
     due_at: int
     records: int
     size: int
+    partition: int
 
 
 class ParkedRecord(NamedTuple):
@@ -85,9 +86,9 @@ def next_attempt(attempts: int, now_ms: int, factor: float) -> int:
 def read_waiting(connection: sqlite3.Connection) -> dict[StreamKey, Waiting]:
     """Return every stream that waits."""
     return {
-        (sender, epoch): Waiting(cause, due_at or 0, records, size)
-        for sender, epoch, cause, due_at, records, size in connection.execute(
-            "SELECT p.sender, p.epoch, p.cause, p.due_at, g.records, g.size FROM parked p"
+        (sender, epoch): Waiting(cause, due_at or 0, records, size, partition)
+        for sender, epoch, cause, due_at, records, size, partition in connection.execute(
+            "SELECT p.sender, p.epoch, p.cause, p.due_at, g.records, g.size, p.partition FROM parked p"
             " JOIN (SELECT min(parked) AS parked, count(*) AS records, sum(size) AS size"
             " FROM parked GROUP BY sender, epoch) AS g ON g.parked = p.parked"
         )

@@ -5,28 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from docbus.consumers import parking, wanted
-from docbus.consumers.aside import escaped
+from docbus.consumers.answers import shown, take_answers
 from docbus.consumers.items import body_digest
 from docbus.consumers.parking import BEHIND
 from docbus.consumers.ranges import encode_range, ranges_of
 from docbus.consumers.rejections import tell_rejection
 from docbus.consumers.streams import Place
-from docbus.documents.statuses import StatusCode
-from docbus.envelope.statement import (
-    RECEIPT_TYPE,
-    DocumentBody,
-    ReceiptBody,
-    StatusBody,
-)
+from docbus.envelope.statement import RECEIPT_TYPE, DocumentBody
 from docbus.producers.outbox import WaitingStatement, add_statements
-from docbus.producers.receipts import match
-from docbus.producers.statuses import is_foreign, record_status
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from docbus.consumers.inspection import StreamKey
+    from docbus.consumers.inspection import Passed, StreamKey
     from docbus.consumers.items import Item
     from docbus.consumers.ledger import StreamEntry
     from docbus.consumers.ranges import Decided
@@ -36,8 +28,6 @@ if TYPE_CHECKING:
 MAX_FINDINGS = 10_000
 """Findings kept, the newest; every one is logged too."""
 RECEIPTS_LANE = "receipts"
-STATUS_FOREIGN = "status_foreign"
-"""A status of a document that was never sent to its issuer: kept in the stream, receipted, and not believed."""
 
 
 class PartitionState:
@@ -62,10 +52,12 @@ class Settlement:
         agency: Canonical id of the recipient.
         environment: The exchange's name.
         now_ms: Time of the outcomes.
+        takes_answers: Whether receipts and statuses that came are for this folder's outbox.
     """
 
-    def __init__(self, *, agency: str, environment: str, now_ms: int) -> None:
+    def __init__(self, *, agency: str, environment: str, now_ms: int, takes_answers: bool = True) -> None:
         self._agency = agency
+        self._takes_answers = takes_answers
         self._environment = environment
         self._now_ms = now_ms
         self._taken: list[tuple[Any, ...]] = []
@@ -75,8 +67,7 @@ class Settlement:
         self._unparked: list[tuple[int]] = []
         self._findings: list[tuple[str, str, str, int, int]] = []
         self._asides: dict[tuple[str, str], int] = {}
-        self._receipts: list[tuple[ReceiptBody, str]] = []
-        self._statuses: list[Item] = []
+        self._answers: list[Passed] = []
         self._rejections: list[Item] = []
         self._covered: dict[StreamKey, dict[int, Decided]] = {}
         self._waiting: list[WaitingStatement] = []
@@ -124,7 +115,7 @@ class Settlement:
                 sender = item.key[0] if item.key else item.findings[0][1].partition(": ")[0]
                 record = item.record
                 self._findings += [
-                    (code, sender, _shown(detail), record.partition, record.offset) for code, detail in item.findings
+                    (code, sender, shown(detail), record.partition, record.offset) for code, detail in item.findings
                 ]
             if item.aside is not None:
                 counted = item.aside.where, item.aside.code
@@ -212,10 +203,10 @@ class Settlement:
             self._documents.append((*item.document, item.body_digest, number, sequence, item.reference))
             if item.text:
                 self._rejections.append(item)
-        elif type(body) is ReceiptBody:
-            self._receipts.append((body, item.key[0] if item.key else ""))
-        elif type(body) is StatusBody and item.refusal is None:
-            self._statuses.append(item)
+        elif not self._takes_answers or item.passed is None or item.refusal is not None:
+            return
+        elif not isinstance(body, DocumentBody):
+            self._answers.append(item.passed)
 
     def _entry(self, key: StreamKey, streams: Mapping[StreamKey, StreamEntry]) -> StreamEntry:
         entry = self.entries.get(key)
@@ -257,7 +248,7 @@ class Settlement:
         wanted.wake_settled(connection, self._awaiting, at_ms=now_ms)
         if self._unparked:
             self.dropped += wanted.forget_orphans(connection)
-        made = self._write_answers(connection)
+        made = take_answers(connection, self._answers, now_ms=now_ms)
         told = [
             tell_rejection(item, environment=self._environment, agency=self._agency, now_ms=now_ms)
             for item in self._rejections
@@ -281,36 +272,6 @@ class Settlement:
             [(entry.number, *hole) for entry in changed for hole in entry.stream.holes],
         )
 
-    def _write_answers(self, connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
-        """Receipts and statuses that came, about what this agency sent."""
-        made = []
-        for receipt, issuer in self._receipts:
-            for finding in match(connection, receipt=receipt, issuer=issuer, at_ms=self._now_ms):
-                code, _, detail = finding.partition(": ")
-                made.append((code, issuer, _shown(detail)))
-        for item in self._statuses:
-            if item.passed is None:
-                continue
-            statement = item.passed.verified.statement
-            body, head = statement.body, statement.head
-            if isinstance(body, StatusBody):
-                package = item.passed.package
-                if body.code != StatusCode.TAKE_BACK and is_foreign(connection, body.document, head.sender):
-                    made.append((STATUS_FOREIGN, head.sender, f"status {body.code} about a document it was not sent"))
-                    continue
-                record_status(
-                    connection,
-                    reference=body.document,
-                    recipient=head.recipient if body.code == StatusCode.TAKE_BACK else head.sender,
-                    issuer=head.sender,
-                    code=body.code,
-                    at=body.at,
-                    recorded_at=self._now_ms,
-                    statement=item.passed.verified.digest,
-                    note=None if package is None else package.manifest.summary,
-                )
-        return made
-
     def _write_findings(self, connection: sqlite3.Connection, made: Sequence[tuple[str, str, str]]) -> None:
         rows: list[tuple[Any, ...]] = [(self._now_ms, *finding) for finding in self._findings]
         rows += [(self._now_ms, *finding, None, None) for finding in made]
@@ -332,11 +293,6 @@ def read_partitions(connection: sqlite3.Connection) -> dict[int, PartitionState]
             "SELECT partition, begun_at, next_offset, anchor_offset, anchor_digest FROM inbox_partition"
         )
     }
-
-
-def _shown(detail: str) -> str:
-    """A finding names what its sender chose, such as a document id, and ends up in logs and on terminals."""
-    return escaped(detail).decode("ascii")
 
 
 def _stream_row(entry: StreamEntry, now_ms: int) -> tuple[Any, ...]:

@@ -1,8 +1,13 @@
 """The loop that receives: verify, open, deliver, receipt, commit (steps C1 to C5).
 
 While one fetch is delivered and stored, the next is fetched and verified, and no more than that one: a slow DMS makes
-the inbox wait, in bounded memory. A sink that is unavailable, a full disk and a silent broker hold the batch, with
-growing pauses, for ever.
+the inbox wait, in bounded memory. What comes in the express partition, urgent documents and receipts, is fetched beside
+it, and has its turn whenever the DMS has taken a portion of the others. A sink that is unavailable, a full disk and a
+silent broker hold the batch, with growing pauses, for ever.
+
+Several processes, each with a folder of its own, may receive for one agency (``shared``): Kafka gives each of them a
+part of the partitions, and all to those that are left when one is gone. See ``moving`` for what is handed over, and
+``answers`` for how each outbox gets its receipts.
 
 ===========  ======================================================================================================
 dies before  what happens at the next start
@@ -18,22 +23,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 
-from docbus.consumers import parking
+from docbus.consumers import attempts, parking
+from docbus.consumers.attempts import Attempts
 from docbus.consumers.fetching import Fetcher
 from docbus.consumers.filing import CLOSE_SECONDS, Filing
 from docbus.consumers.holding import Patience, StopReceiving
 from docbus.consumers.inspection import Inspector
+from docbus.consumers.intake import Intake
 from docbus.consumers.items import Item
+from docbus.consumers.lanes import Lanes
 from docbus.consumers.starting import find_beginning
-from docbus.errors import DocbusError, SinkUnavailableError, TransportError
+from docbus.errors import DiskFullError, GroupBusyError, SinkUnavailableError, TransportError
 from docbus.limits import KIB, MIB
-from docbus.producers.pauses import jitter
+from docbus.producers.pauses import Pause, jitter
 from docbus.storage.content import CONTENT_NAME, ContentFolder
 from docbus.storage.locks import hold
 from docbus.transport import topics
@@ -42,26 +49,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from docbus.clock import Clock
-    from docbus.consumers.inspection import Inspected
+    from docbus.consumers.intake import Fetched
     from docbus.consumers.sinks.port import Sink
     from docbus.identity.encryption import Decrypter
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
-    from docbus.transport.port import Record, Subscription, Transport
+    from docbus.transport.port import Subscription, Transport
     from docbus.verification.verifier import Verifier
 
 log = structlog.get_logger(__name__)
 
 LOCK_NAME = "inbox.lock"
 """The lock file, beside the database: a ledger has one writer at a time."""
-MAX_FETCH_RECORDS = 1024
-"""Records of one fetch: one transaction and one receipt per stream for so many."""
-MAX_FETCH_BYTES = 16 * MIB
-"""Bytes of one fetch; two are in memory, and decrypted once."""
 FETCH_SECONDS = 1.0
 """Seconds a fetch waits for a first record; also how late a parked record may be taken up."""
-CHUNK_RECORDS = 256
-"""Records verified per hop to the thread: 15 ms of work, after which the event loop gets its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +80,8 @@ class ContentLimits:
     """16 GiB."""
 
 
-class Fetched(NamedTuple):
-    """Records of one fetch with what was found of each."""
-
-    records: list[Record]
-    inspected: list[Inspected]
-    generation: int
+_KINDS = 2
+"""Of fetches: express records, and others."""
 
 
 class Subscriber:
@@ -104,6 +101,7 @@ class Subscriber:
         group: The consumer group; the inbox's name if left out.
         content: Where large content is put together; ``content`` beside the database if left out.
         limits: How much of it is taken.
+        shared: Whether other folders of this agency take part.
         factor: Jitter of pauses.
     """
 
@@ -123,6 +121,7 @@ class Subscriber:
         group: str | None = None,
         content: ContentFolder | None = None,
         limits: ContentLimits = ContentLimits(),
+        shared: bool = False,
         factor: Callable[[], float] = jitter,
     ) -> None:
         self._agency = agency
@@ -134,9 +133,16 @@ class Subscriber:
         self._sink = sink
         self._clock = clock
         self._chosen = start
-        self._inspector = Inspector(agency, decrypters, verifier)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="docbus-verify")
+        self._shared = shared
         self._patience = Patience(asyncio.Event(), clock, factor)
+        self._attempts = Attempts(database.path.parent)
+        self._intake = Intake(
+            inspector=Inspector(agency, decrypters, verifier),
+            snapshot=snapshot,
+            clock=clock,
+            patience=self._patience,
+            attempts=self._attempts,
+        )
         content = content or ContentFolder(database.path.parent / CONTENT_NAME)
         self._arrived = asyncio.Event()
         self._fetcher = Fetcher(
@@ -162,9 +168,13 @@ class Subscriber:
             max_content_bytes=limits.document_bytes,
             wake_fetcher=self._fetcher.wake,
             abandon=self._fetcher.abandon,
+            attempts=self._attempts,
+            shared=shared,
         )
         self._tried_under = -1
+        self._generation = -1
         self._committed: dict[int, int] = {}
+        self._beginning: Mapping[int, int] = {}
 
     async def run(self, stop: asyncio.Event, *, idle_seconds: float | None = None) -> None:
         """Receive until ``stop`` is set: what is fetched and decided is stored and committed, the rest comes again.
@@ -175,7 +185,8 @@ class Subscriber:
 
         Raises:
             LockedError: Another process receives with this folder.
-            GroupBusyError: Another process receives for this agency on the embedded transport.
+            GroupBusyError: Another process receives for this agency on the embedded transport; if the inbox is shared,
+                this one waits for its end.
             TopicMissingError: The agency's topics are not there.
             StorageError: The ledger cannot be read or written; a full disk is waited for.
             ConfigurationError: The sink cannot work as it is set up.
@@ -184,22 +195,59 @@ class Subscriber:
         patience.stop = stop
         with hold(self._database.path.parent / LOCK_NAME, "receiving", self._clock):
             try:
+                await self._look_back()
                 await patience.persist("sink", self._sink.start, SinkUnavailableError)
-                beginning = await patience.persist(
-                    "inbox",
-                    lambda: find_beginning(self._database, self._transport, self._topic, self._group, self._chosen),
-                    TransportError,
-                )
-                await self._filing.load(beginning.partitions)
-                start = beginning.offsets
-                async with self._transport.subscribe(self._topic, self._group, start=start) as subscription:
-                    await self._serve(subscription, idle_seconds)
+                await self._join(idle_seconds)
             except StopReceiving:
                 log.info("receiving_stopped_early", agency=self._agency)
             finally:
-                self._thread.shutdown(wait=False, cancel_futures=True)
+                self._intake.close()
+                self._attempts.close()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._sink.aclose(), CLOSE_SECONDS)
+
+    async def _look_back(self) -> None:
+        """Suspect what the process before this one had in hand, if it died."""
+        died_on = self._attempts.open()
+        suspects = attempts.suspect(await self._database.read(attempts.read_suspects), died_on)
+        if died_on:
+            log.warning("receiving_had_died", agency=self._agency, suspects=[one._asdict() for one in suspects])
+        self._attempts.suspects = suspects
+        await self._remember_suspects()
+
+    async def _remember_suspects(self) -> None:
+        suspects = self._attempts.suspects
+        await self._patience.persist(
+            "ledger", lambda: self._database.write(lambda c: attempts.write_suspects(c, suspects)), DiskFullError
+        )
+
+    async def _join(self, idle_seconds: float | None) -> None:
+        """Receive as a member of the group; on the embedded transport another may have to end first."""
+        pause = Pause(self._patience.factor)
+        while True:
+            beginning = await self._patience.persist(
+                "inbox",
+                lambda: find_beginning(self._database, self._transport, self._topic, self._group, self._chosen),
+                TransportError,
+            )
+            await self._filing.load(beginning.partitions)
+            self._beginning = beginning.offsets
+            try:
+                async with self._transport.subscribe(self._topic, self._group, start=self._start) as subscription:
+                    await self._serve(subscription, idle_seconds)
+            except GroupBusyError as error:
+                if not self._shared:
+                    raise
+                self._patience.failed(pause)
+                if pause.worth_logging:
+                    log.info("receiving_stands_by", agency=self._agency, reason=error.text)
+                await self._patience.sleep(pause)
+            else:
+                return
+
+    def _start(self, partition: int) -> int:
+        """Return where to read on in a partition: never where the group stands, as brokers say that."""
+        return self._filing.next_offsets.get(partition, self._beginning.get(partition, 0))
 
     async def _serve(self, subscription: Subscription, idle_seconds: float | None) -> None:
         """Receive, and fetch large content beside it."""
@@ -216,41 +264,77 @@ class Subscriber:
 
     async def _loop(self, subscription: Subscription, idle_seconds: float | None, fetching: asyncio.Task[None]) -> None:
         wait = FETCH_SECONDS if idle_seconds is None else min(FETCH_SECONDS, idle_seconds)
-        ahead = asyncio.ensure_future(self._fetch(subscription, wait))
+        lanes = Lanes(lambda express: self._intake.fetch(subscription, wait, express=express))
         quiet_since = self._clock.monotonic()
+        empty: set[bool] = set()
         try:
             while True:
+                await self._follow_group(subscription)
                 resumed = await self._resume(subscription)
-                if resumed and not ahead.done() and not self._patience.stop.is_set():
+                # Where something is suspected, nothing else is in hand while it is worked on.
+                lanes.ask(one_by_one=bool(self._attempts.suspects))
+                if resumed and not lanes.ready and not self._patience.stop.is_set():
                     # Behind a large document there may be thousands; only a part of them is taken up at a time.
                     quiet_since = self._clock.monotonic()
                     continue
-                if not await self._patience.until_stop(ahead, self._arrived):
+                if not await self._patience.until_stop(lanes.asked, self._arrived):
                     if self._patience.stop.is_set() or fetching.done():
                         break
                     continue
-                fetched = ahead.result()
                 if self._patience.stop.is_set():
                     break
-                ahead = asyncio.ensure_future(self._fetch(subscription, wait))
+                fetched = lanes.take(again=not self._attempts.suspects)
                 if fetched.records:
-                    await self._take(fetched, subscription)
+                    await self._take(fetched, subscription, lanes)
                 if fetched.records or resumed or self._fetcher.busy or self._arrived.is_set():
                     quiet_since = self._clock.monotonic()
-                elif idle_seconds is not None and self._clock.monotonic() - quiet_since >= idle_seconds:
+                    empty.clear()
+                else:
+                    empty.add(lanes.took_express)
+                if (
+                    idle_seconds is not None
+                    and len(empty) == _KINDS
+                    and self._clock.monotonic() - quiet_since >= idle_seconds
+                ):
                     break
         finally:
-            ahead.cancel()
-            with contextlib.suppress(asyncio.CancelledError, DocbusError, StopReceiving):
-                await ahead
+            await lanes.aclose()
 
-    async def _take(self, fetched: Fetched, subscription: Subscription) -> None:
+    async def _follow_group(self, subscription: Subscription) -> None:
+        """Let go of what waits in partitions that others have now."""
+        if subscription.generation == self._generation or not subscription.settled:
+            return
+        self._generation = subscription.generation
+        # Whoever had them meanwhile has committed something else.
+        self._committed.clear()
+        left = {waiting.partition for waiting in self._filing.waiting.values()} - subscription.assigned
+        if left and self._shared:
+            await self._filing.release(left)
+
+    async def _take(self, fetched: Fetched, subscription: Subscription, lanes: Lanes | None) -> None:
         """Deliver, store and commit one fetch, unless its partitions have moved meanwhile."""
         generation = fetched.generation
         if generation != subscription.generation:
             return
+
+        async def between() -> None:
+            """Let what came in the express partition go before the rest of this batch."""
+            if lanes is not None and lanes.express_ready:
+                waiting = lanes.look_at_express()
+                if not self._filing.clashes(waiting.inspected):
+                    lanes.take_express()
+                    if waiting.records:
+                        await self._take(waiting, subscription, None)
+
         items = [Item(*pair) for pair in zip(fetched.records, fetched.inspected, strict=True)]
-        await self._filing.process(items, fetched.inspected, moved=lambda: subscription.generation != generation)
+        await self._filing.process(
+            items,
+            fetched.inspected,
+            moved=lambda: subscription.generation != generation,
+            between=None if lanes is None or lanes.took_express else between,
+        )
+        if self._attempts.acquit(fetched.records):
+            await self._remember_suspects()
         offsets = {
             number: state.next_offset
             for number, state in self._filing.partitions.items()
@@ -263,25 +347,6 @@ class Subscriber:
             # The ledger has it, and the next commit covers this one.
             log.warning("commit_failed", topic=self._topic, error=error.text)
 
-    async def _fetch(self, subscription: Subscription, wait: float) -> Fetched:
-        records = await self._patience.persist(
-            "inbox",
-            lambda: subscription.fetch(max_records=MAX_FETCH_RECORDS, max_bytes=MAX_FETCH_BYTES, wait=wait),
-            TransportError,
-        )
-        generation = subscription.generation
-        return Fetched(records, await self._inspect(records), generation)
-
-    async def _inspect(self, records: Sequence[Record]) -> list[Inspected]:
-        """C1 and C2, in the one thread that the caches belong to."""
-        loop = asyncio.get_running_loop()
-        snapshot, now_ms = self._snapshot(), self._clock.now_ms()
-        found: list[Inspected] = []
-        for start in range(0, len(records), CHUNK_RECORDS):
-            chunk = records[start : start + CHUNK_RECORDS]
-            found += await loop.run_in_executor(self._thread, self._inspector.inspect, chunk, snapshot, now_ms)
-        return found
-
     async def _resume(self, subscription: Subscription) -> bool:
         """Take up parked records whose time has come; tell whether there were any."""
         if self._arrived.is_set():
@@ -292,18 +357,25 @@ class Subscriber:
             return False
         position, now_ms = self._snapshot().position, self._clock.now_ms()
         changed, self._tried_under = position != self._tried_under, position
+        assigned = subscription.assigned
         due = {
             key: stream
             for key, stream in waiting.items()
-            if stream.due_at <= now_ms or (changed and stream.cause == parking.INDETERMINATE)
+            if (stream.due_at <= now_ms or (changed and stream.cause == parking.INDETERMINATE))
+            # Of partitions that are being given out anew, nothing: another may be at it.
+            and stream.partition in assigned
         }
         if not due:
             return False
         parked = await self._database.read(lambda connection: parking.read_parked(connection, due, self._topic))
-        inspected = await self._inspect([one.record for one in parked])
+        parked = parked[: self._attempts.portion]
+        records = [one.record for one in parked]
+        inspected = await self._intake.inspect(records, "inspected, resumed")
         items = [Item(one.record, found, one) for one, found in zip(parked, inspected, strict=True)]
         generation = subscription.generation
         await self._filing.process(
             items, inspected, moved=lambda: subscription.generation != generation, resumed=due.keys()
         )
+        if self._attempts.acquit(records):
+            await self._remember_suspects()
         return True

@@ -16,13 +16,12 @@ from docbus.identity.grants import Agency, CertificateGrant, LazyKeys
 from docbus.identity.rules import refusal
 from docbus.identity.signing import load_public_key, public_key_bytes
 from docbus.identity.spelling import check_title
+from docbus.limits import MAX_PARTITIONS
 from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
     from docbus.identity.state import DirectoryState
 
-MAX_PARTITIONS = 64
-"""Partitions of an inbox; the largest agencies need a handful."""
 MAX_ALIASES = 64
 """Aliases in one grant; an agency has as many as it has had codes."""
 MAX_ROLES = 16

@@ -54,7 +54,15 @@ class RecordMaker:
                 ("ce_time", time),
                 ("content-type", CONTENT_TYPE),
             )
-            made.append(NewRecord(topic=topic, key=self._key, value=copy.value, headers=headers))
+            made.append(
+                NewRecord(
+                    topic=topic,
+                    key=self._key,
+                    value=copy.value,
+                    headers=headers,
+                    express=copy.express,
+                )
+            )
         return made
 
     def _topic(self, recipient: str) -> str:

@@ -12,10 +12,11 @@ import structlog
 
 from docbus.envelope.batch import Draft, StreamHead
 from docbus.envelope.envelope import Hint
-from docbus.envelope.statement import FIRST_PREVIOUS
+from docbus.envelope.statement import FIRST_PREVIOUS, LANES
 from docbus.errors import AgencyClosedError, IdentityError, UnknownAgencyError
 from docbus.producers.epochs import count_batch, current_epochs, open_stream, stream_heads, write_mark
 from docbus.producers.outbox import WaitingCopy, fail_copies, read_waiting
+from docbus.producers.states import LANE_DOCUMENTS
 from docbus.producers.unsent import SealedCopy
 from docbus.transport import topics
 from docbus.transport.topics import CONTENT_PARTITION
@@ -214,15 +215,16 @@ class _Storing(NamedTuple):
         )
         stored = [
             SealedCopy(
+                copy.payload_type,
                 streams[sealed.recipient, sealed.lane],
                 sealed.sequence,
                 sealed.recipient,
-                copy.payload_type,
                 sealed.envelope_id,
                 self.now_ms,
                 sealed.front,
                 copy.package,
                 sealed.back,
+                sealed.lane != LANES[LANE_DOCUMENTS],
             )
             for copy, sealed in zip(self.copies, self.sealed, strict=True)
         ]

@@ -50,6 +50,8 @@ _WORDS = {
 
 LANE_NUMBERS = {lane: number for number, lane in enumerate(LANES)}
 LANE_RECEIPTS = LANE_NUMBERS["receipts"]
+LANE_DOCUMENTS = LANE_NUMBERS["documents"]
+"""The other lanes are *express*: their statements do not wait behind documents, neither here nor in an inbox."""
 LANES_BY_RANK = tuple(LANE_NUMBERS[lane] for lane in ("urgent", "receipts", "documents"))
 """The order in which lanes are served."""
 

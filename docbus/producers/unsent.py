@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.envelope.envelope import join
-from docbus.producers.states import TYPE_OF
+from docbus.producers.states import LANE_DOCUMENTS, TYPE_OF
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 class SealedCopy(NamedTuple):
     """A copy with its place in a stream and its exact bytes in three parts, the package shared by all copies."""
 
+    payload_type: str
     stream: int
     sequence: int
     recipient: str
-    payload_type: str
     envelope_id: bytes
     sealed_at: int
     front: bytes
     package: bytes | None
     back: bytes
+    express: bool
 
     @property
     def value(self) -> bytes:
@@ -88,9 +89,9 @@ def read_unsent(
         if places <= 0 or room <= 0:
             break
         copies: list[SealedCopy] = []
-        for number, sequence, recipient, form, envelope_id, sealed_at, front, package, back, size in connection.execute(
-            "SELECT c.stream, c.sequence, c.recipient, o.form, c.envelope_id, c.sealed_at, e.front, o.package, e.back,"
-            " o.package_size FROM copy c JOIN outgoing o ON o.outgoing = c.outgoing"
+        for size, form, *fields, lane in connection.execute(
+            "SELECT o.package_size, o.form, c.stream, c.sequence, c.recipient, c.envelope_id, c.sealed_at, e.front,"
+            " o.package, e.back, c.lane FROM copy c JOIN outgoing o ON o.outgoing = c.outgoing"
             " JOIN envelope e ON e.envelope = c.envelope"
             " WHERE c.stream = ?1 AND c.state = 1 /* sealed */"
             " AND c.sequence > (SELECT sent FROM stream WHERE stream = ?1) ORDER BY c.sequence LIMIT ?2",
@@ -101,9 +102,7 @@ def read_unsent(
                 break
             room -= size
             places -= 1
-            copies.append(
-                SealedCopy(number, sequence, recipient, TYPE_OF[form], envelope_id, sealed_at, front, package, back)
-            )
+            copies.append(SealedCopy._make((TYPE_OF[form], *fields, lane != LANE_DOCUMENTS)))
         if copies or room > 0:
             found[stream] = copies
     return found

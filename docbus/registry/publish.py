@@ -16,6 +16,7 @@ from docbus.identity import entries
 from docbus.identity.agency import AgencyId
 from docbus.identity.join import CheckedJoinRequest, verify_join_request
 from docbus.identity.snapshot import DirectoryReplay
+from docbus.limits import DEFAULT_PARTITIONS
 from docbus.registry.follow import LOAD_SECONDS
 from docbus.registry.reader import PARTITION, DirectoryReader
 from docbus.transport.port import NewRecord
@@ -163,13 +164,15 @@ class Registrar:
             request, environment=snapshot.environment, genesis=self.genesis, now_ms=self._clock.now_ms()
         )
 
-    async def grant(self, request: str, *, roles: Sequence[str] = (), partitions: int = 1) -> Published:
+    async def grant(
+        self, request: str, *, roles: Sequence[str] = (), partitions: int = DEFAULT_PARTITIONS
+    ) -> Published:
         """Give an agency its code, with the keys in its join request.
 
         Args:
             request: The text of the join request.
             roles: Such as ``auditor``.
-            partitions: Partitions of the inbox.
+            partitions: Partitions of the inbox; of several, the last is kept for urgent documents and receipts.
 
         Raises:
             MalformedError: Not a join request.

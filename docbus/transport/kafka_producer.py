@@ -33,7 +33,7 @@ from aiokafka.errors import (
 from docbus.errors import AppendUnknownError, RecordRefusedError, TopicMissingError, TransportError
 from docbus.limits import KIB, MIB
 from docbus.transport.kafka_client import FAILURES, SharedClient
-from docbus.transport.partitioner import partition_of
+from docbus.transport.partitioner import place_of
 from docbus.transport.port import UNKNOWN_OFFSET
 
 if TYPE_CHECKING:
@@ -141,12 +141,12 @@ class KafkaAppender:
                 raise RecordRefusedError(error.text, hint=error.hint) from error
             raise
         # One look-up per record: this loop is most of what the adapter itself costs.
-        groups: dict[tuple[str, bytes | None, int | None], list[int]] = {}
+        groups: dict[tuple[str, bytes | None, int | None, bool], list[int]] = {}
         for index, record in enumerate(records):
-            groups.setdefault((record.topic, record.key, record.partition), []).append(index)
+            groups.setdefault((record.topic, record.key, record.partition, record.express), []).append(index)
         queues: dict[tuple[str, int], _Queue] = {}
-        for (topic, key, partition), indexes in groups.items():
-            number = partition_of(key, partitions[topic]) if partition is None else partition
+        for (topic, key, partition, express), indexes in groups.items():
+            number = place_of(topic, key, partitions[topic], express=express) if partition is None else partition
             if not 0 <= number < partitions[topic]:
                 raise TopicMissingError(
                     f"topic {topic} has {partitions[topic]} partitions, and none with the number {number}"

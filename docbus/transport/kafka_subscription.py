@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -13,9 +14,10 @@ from docbus.errors import BrokerUnavailableError, TransportError
 from docbus.transport.kafka_client import FAILURES, REQUEST_MS
 from docbus.transport.kafka_consumer import member, records_of, split
 from docbus.transport.kafka_probe import Probe
+from docbus.transport.partitioner import express_partition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from docbus.transport.kafka_admin import KafkaAdmin
     from docbus.transport.kafka_client import Connector
@@ -35,6 +37,18 @@ GRACE_SECONDS: Final = 0.05
 _log = logging.getLogger(__name__)
 
 
+class _Channel:
+    """What one kind of call reads: everything, the express partition, or the others."""
+
+    __slots__ = ("ahead", "express", "places", "polling")
+
+    def __init__(self, *, express: bool | None) -> None:
+        self.express = express
+        self.ahead: list[Record] = []
+        self.places: list[TopicPartition] = []
+        self.polling: asyncio.Task[tuple[int, list[Record]]] | None = None
+
+
 class KafkaSubscription:
     """See :class:`docbus.transport.port.Subscription`."""
 
@@ -50,8 +64,9 @@ class KafkaSubscription:
         self._consumer: Any = None
         self._probe: Probe | None = None
         self._building: asyncio.Task[None] | None = None
-        self._polling: asyncio.Task[tuple[int, list[Record]]] | None = None
-        self._ahead: list[Record] = []
+        self._express: int | None = None
+        self._channels = {express: _Channel(express=express) for express in (None, True, False)}
+        self._changed = asyncio.Event()
         self._assigned: frozenset[int] = frozenset()
         self._generation = 0
         self._joining_since: float | None = None
@@ -68,11 +83,17 @@ class KafkaSubscription:
         """See the port."""
         return self._generation
 
+    @property
+    def settled(self) -> bool:
+        """See the port."""
+        return self._consumer is not None and self._joining_since is None
+
     async def __aenter__(self) -> Self:
         """See the port."""
         if self._entered:
             raise TransportError(f"this subscription to {self._topic} is entered already")
-        await self._admin.partitions([self._topic])
+        partitions = await self._admin.partitions([self._topic])
+        self._express = express_partition(self._topic, partitions[self._topic])
         await self._build(0.0)
         self._entered = True
         return self
@@ -89,20 +110,26 @@ class KafkaSubscription:
         self._drop()
         await self._connector.aclose()
 
-    async def fetch(self, *, max_records: int, max_bytes: int, wait: float) -> list[Record]:
+    async def fetch(
+        self, *, max_records: int, max_bytes: int, wait: float, express: bool | None = None
+    ) -> list[Record]:
         """See the port."""
         self._check_entered()
         deadline = asyncio.get_running_loop().time() + wait
-        if not self._ahead:
+        channel = self._channels[express]
+        if not channel.ahead:
+            consumer = self._consumer
             try:
-                await self._fill(max_records, deadline)
+                await self._fill(channel, max_records, deadline)
             except FAILURES as error:
-                self._heal(repr(error))
+                if self._consumer is consumer:
+                    # Otherwise it is replaced already: the other call has met the same failure.
+                    self._heal(repr(error))
                 failure = self._connector.error(error, self._what)
                 if isinstance(failure, BrokerUnavailableError):
                     return []
                 raise failure from error
-        records, self._ahead = split(self._ahead, max_records, max_bytes)
+        records, channel.ahead = split(channel.ahead, max_records, max_bytes)
         self._watch(heard=bool(records))
         return records
 
@@ -148,6 +175,11 @@ class KafkaSubscription:
         self._assigned = frozenset(partitions)
         self._generation += 1
         self._joining_since = None
+        self._changed.set()
+        if callable(self._start):
+            for number in self._assigned:
+                self._consumer.seek(TopicPartition(self._topic, number), self._start(number))
+            return
         for number in self._assigned - self._committed:
             if self._start == "earliest":
                 # Or the first that retention has left, by auto_offset_reset.
@@ -160,7 +192,8 @@ class KafkaSubscription:
         if self._assigned:
             self._generation += 1
         self._assigned = frozenset()
-        self._ahead = []
+        for channel in self._channels.values():
+            channel.ahead = []
         self._joining_since = asyncio.get_running_loop().time()
 
     # --- building, reading, healing ----------------------------------------------------------------
@@ -175,24 +208,43 @@ class KafkaSubscription:
         # Joining goes on in the background; fetch waits for it as long as its caller allows.
         consumer.subscribe([self._topic], listener=_Listener(self, consumer))
 
-    async def _fill(self, max_records: int, deadline: float) -> None:
-        """Put what comes next into ``_ahead``, or nothing if the time is up."""
+    async def _fill(self, channel: _Channel, max_records: int, deadline: float) -> None:
+        """Put what comes next into the channel, or nothing if the time is up."""
         if not await self._built(deadline):
             return
         remaining = max(0.0, deadline - asyncio.get_running_loop().time())
-        if self._polling is None:
-            self._polling = asyncio.create_task(self._poll(self._consumer, int(remaining * 1000), max_records))
+        if channel.polling is None:
+            channel.places = self._places(channel)
+            if not channel.places and channel.express is not None:
+                # Nothing of this kind is this member's; asking without places would ask for all.
+                await self._until_changed(remaining)
+                return
+            wait_ms = int(remaining * 1000)
+            channel.polling = asyncio.create_task(self._poll(self._consumer, channel.places, wait_ms, max_records))
+        polling = channel.polling
         # Never cancelled by a caller: records that it already holds would be lost.
-        await asyncio.wait([self._polling], timeout=remaining + GRACE_SECONDS)
-        if self._polling.done():
-            polled, self._polling = self._polling, None
-            generation, records = polled.result()
+        await asyncio.wait([polling], timeout=remaining + GRACE_SECONDS)
+        if channel.polling is polling and polling.done():
+            channel.polling = None
+            generation, records = polling.result()
             if generation == self._generation:
-                self._ahead = records
+                channel.ahead = records
 
-    async def _poll(self, consumer: Any, wait_ms: int, max_records: int) -> tuple[int, list[Record]]:
-        answer = await consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
+    async def _poll(
+        self, consumer: Any, places: Sequence[TopicPartition], wait_ms: int, max_records: int
+    ) -> tuple[int, list[Record]]:
+        generation = self._generation
+        try:
+            answer = await consumer.getmany(*places, timeout_ms=wait_ms, max_records=max_records)
+        except IllegalStateError:
+            # The partitions were taken away between the look at them and the call.
+            return generation, []
         return self._generation, records_of(answer)
+
+    async def _until_changed(self, seconds: float) -> None:
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
 
     async def _built(self, deadline: float) -> bool:
         building = self._building
@@ -202,6 +254,9 @@ class KafkaSubscription:
         await asyncio.wait([building], timeout=max(0.0, remaining))
         if not building.done():
             return False
+        if self._building is not building:
+            # The other call has looked at it already.
+            return self._consumer is not None
         self._building = None
         try:
             building.result()
@@ -238,9 +293,10 @@ class KafkaSubscription:
         """Let go of the consumer and of everything that came from it."""
         if self._probe is not None:
             self._probe.close()
-        polling, self._polling = self._polling, None
-        if polling is not None and not polling.cancel() and not polling.cancelled():
-            polling.exception()
+        for channel in self._channels.values():
+            polling, channel.polling = channel.polling, None
+            if polling is not None and not polling.cancel() and not polling.cancelled():
+                polling.exception()
         consumer, self._consumer, self._probe = self._consumer, None, None
         if consumer is not None:
             self._connector.dispose(consumer)
@@ -253,11 +309,16 @@ class KafkaSubscription:
             await self._admin.committed(self._group, self._topic)
             return {}, {}
         ends = await consumer.end_offsets(places)
-        positions = {place.partition: await consumer.position(place) for place in places}
+        # What nobody asks for stands still without being stuck: a DMS is slow.
+        asked = {place for channel in self._channels.values() if channel.polling for place in channel.places}
+        positions = {place.partition: await consumer.position(place) for place in places if place in asked}
         return {place.partition: end for place, end in ends.items()}, positions
 
-    def _places(self) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, number) for number in sorted(self._assigned)]
+    def _places(self, channel: _Channel | None = None) -> list[TopicPartition]:
+        """Return what this member has, or of that what a channel reads."""
+        express = None if channel is None else channel.express
+        numbers = [n for n in sorted(self._assigned) if express is None or express == (n == self._express)]
+        return [TopicPartition(self._topic, number) for number in numbers]
 
     def _check_entered(self) -> None:
         if not self._entered:

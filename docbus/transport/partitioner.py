@@ -1,8 +1,14 @@
-"""Which partition a key goes to, and what a record weighs, exactly as in Apache Kafka."""
+"""Which partition a record goes to, and what it weighs.
+
+Keys go where Apache Kafka's own clients send them, but for an inbox with several partitions: its last one is the
+*express* partition, which takes what must not wait behind documents, and the keys share the others.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from docbus.transport import topics
 
 if TYPE_CHECKING:
     from docbus.transport.port import NewRecord
@@ -37,6 +43,26 @@ def partition_of(key: bytes | None, partitions: int) -> int:
     if key is None or partitions == 1:
         return 0
     return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def express_partition(topic: str, partitions: int) -> int | None:
+    """Return the partition of a topic that is kept for express records; None if it has none."""
+    return partitions - 1 if partitions > 1 and topics.kind_of(topic) == topics.INBOX else None
+
+
+def place_of(topic: str, key: bytes | None, partitions: int, *, express: bool) -> int:
+    """Return the partition of a record for which nobody has chosen one.
+
+    Args:
+        topic: Its topic.
+        key: Its key.
+        partitions: How many the topic has.
+        express: Whether it must not wait behind those that are not.
+    """
+    kept = express_partition(topic, partitions)
+    if kept is None:
+        return partition_of(key, partitions)
+    return kept if express else partition_of(key, kept)
 
 
 def batch_size(record: NewRecord) -> int:

@@ -30,11 +30,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-Start: TypeAlias = "Literal['committed', 'earliest'] | Mapping[int, int]"
+Start: TypeAlias = "Literal['committed', 'earliest'] | Mapping[int, int] | Callable[[int], int]"
 """Where a subscription begins: at the group's position (or the first record if it has none), at the first record, or
-at given offsets by partition; a partition that the mapping leaves out begins as with ``committed``."""
+at given offsets by partition; a partition that the mapping leaves out begins as with ``committed``. A function is asked
+for the offset of a partition each time this member is given it; the group's position is then never looked at."""
 
 UNKNOWN_OFFSET = -1
 """Offset of a record that is stored, but of which the broker did not say where: it had the batch already."""
@@ -67,7 +68,10 @@ class NewRecord(NamedTuple):
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
     partition: int | None = None
-    """``None`` takes the partition from the key as every Kafka client does (murmur2); without a key it is 0."""
+    """``None`` takes the partition from the key as every Kafka client does (murmur2); without a key it is 0. An inbox
+    with several partitions keeps its last one for express records, see ``partitioner``."""
+    express: bool = False
+    """The record must not wait behind those that are not; counts only where no partition is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,11 @@ class Subscription(Protocol):
         ...
 
     @property
+    def settled(self) -> bool:
+        """Whether ``assigned`` is what the group has agreed on; a member may have been given nothing."""
+        ...
+
+    @property
     def generation(self) -> int:
         """Changes whenever the assignment does, or the connection was built anew.
 
@@ -137,13 +146,17 @@ class Subscription(Protocol):
         """Leave the group, within a few seconds even if no broker answers. Commits nothing."""
         ...
 
-    async def fetch(self, *, max_records: int, max_bytes: int, wait: float) -> list[Record]:
+    async def fetch(
+        self, *, max_records: int, max_bytes: int, wait: float, express: bool | None = None
+    ) -> list[Record]:
         """Return what comes next, in the order of offsets within each partition.
 
         Connections that break and members that are thrown out heal inside; while that goes on, the answer is empty.
-        One call at a time. A cancelled call loses nothing.
+        A cancelled call loses nothing. One call at a time for express records, and one for all others; whoever asks
+        for both together makes no other call.
 
         Args:
+            express: Only of the topic's express partition, or only of the others; None: of all.
             max_records: At most so many records.
             max_bytes: Stop before this many bytes of keys, values and headers, but return at least one record.
                 What a client library has fetched ahead of this limit stays in memory: up to 4 MiB per partition.
@@ -281,8 +294,8 @@ class Transport(Protocol):
         Args:
             topic: Its topic.
             group: The name of the group.
-            start: Where it begins. Other than ``committed`` it holds until this subscription's first commit in a
-                partition; from then on the group's position counts.
+            start: Where it begins. ``earliest`` and given offsets hold until this subscription's first commit in a
+                partition; from then on the group's position counts. A function always holds.
         """
         ...
 

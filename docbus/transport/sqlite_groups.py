@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, Self
 from docbus.errors import BrokerUnavailableError, ConfigurationError, GroupBusyError, LockedError, TransportError
 from docbus.storage.locks import hold
 from docbus.transport import sqlite_log as log
+from docbus.transport.partitioner import express_partition
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from docbus.clock import Clock
@@ -34,6 +35,7 @@ class SqliteSubscription:
         self._start = start
         self._clock = clock
         self._next: dict[int, int] = {}
+        self._express: int | None = None
         self._turn = 0
         self._lock: ExitStack | None = None
 
@@ -47,6 +49,11 @@ class SqliteSubscription:
         """Always 1: nobody can take a partition away."""
         return 1
 
+    @property
+    def settled(self) -> bool:
+        """Always, once entered."""
+        return self._lock is not None
+
     async def __aenter__(self) -> Self:
         """See the port."""
         if self._lock is not None:
@@ -54,6 +61,7 @@ class SqliteSubscription:
         first = await self._transport.run(self._positions)
         self._lock = _lock(self._transport.path, self._topic, self._group, self._clock)
         self._next = first
+        self._express = express_partition(self._topic, len(first))
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -63,11 +71,14 @@ class SqliteSubscription:
         if lock is not None:
             lock.close()
 
-    async def fetch(self, *, max_records: int, max_bytes: int, wait: float) -> list[Record]:
+    async def fetch(
+        self, *, max_records: int, max_bytes: int, wait: float, express: bool | None = None
+    ) -> list[Record]:
         """See the port."""
         self._check_entered()
+        numbers = [n for n in sorted(self._next) if express is None or express == (n == self._express)]
         records = await self._transport.waiting(
-            lambda connection: self._fetch(connection, max_records, max_bytes), wait
+            lambda connection: self._fetch(connection, numbers, max_records, max_bytes), wait
         )
         if records:
             self._turn += 1
@@ -96,7 +107,11 @@ class SqliteSubscription:
         committed = log.committed(connection, self._group, self._topic)
         if self._start == "earliest":
             return dict.fromkeys(committed, 0)
-        chosen = {} if self._start == "committed" else self._start
+        start = self._start
+        if callable(start):
+            chosen: Mapping[int, int] = {number: start(number) for number in committed}
+        else:
+            chosen = {} if start == "committed" else start
         ends = log.bounds(connection, self._topic)
         # As on a broker: a position beyond the end, left by a topic that was made anew, begins at the first record.
         return {
@@ -104,12 +119,13 @@ class SqliteSubscription:
             for number, offset in committed.items()
         }
 
-    def _fetch(self, connection: sqlite3.Connection, max_records: int, max_bytes: int) -> list[Record]:
-        numbers = sorted(self._next)
+    def _fetch(
+        self, connection: sqlite3.Connection, numbers: Sequence[int], max_records: int, max_bytes: int
+    ) -> list[Record]:
         # Another partition begins each time, so that a busy one does not keep the others from being read.
-        turn = self._turn % len(numbers)
+        turn = self._turn % len(numbers) if numbers else 0
         found: list[Record] = []
-        for number in numbers[turn:] + numbers[:turn]:
+        for number in [*numbers[turn:], *numbers[:turn]]:
             room = max_bytes - sum(map(_size, found))
             if len(found) >= max_records or (found and room <= 0):
                 break

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from docbus.errors import RecordRefusedError, TopicMissingError, TransportError
-from docbus.transport.partitioner import batch_size, partition_of
+from docbus.transport.partitioner import batch_size, place_of
 from docbus.transport.port import Record
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def append(connection: sqlite3.Connection, records: Sequence[NewRecord], now_ms:
         partitions = found[record.topic]
         number = record.partition
         if number is None:
-            number = partition_of(record.key, len(partitions))
+            number = place_of(record.topic, record.key, len(partitions), express=record.express)
         if not 0 <= number < len(partitions):
             raise missing_partition(record.topic, number, len(partitions))
         place = partitions[number]

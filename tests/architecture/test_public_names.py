@@ -36,6 +36,7 @@ PUBLIC = (
 AGENCY = (
     "database",
     "deliveries",
+    "fetch",
     "id",
     "name",
     "open",
@@ -43,6 +44,7 @@ AGENCY = (
     "publish_documents",
     "receive_into",
     "report",
+    "resend",
     "run",
     "serving",
     "settings",
@@ -51,6 +53,7 @@ AGENCY = (
     "track",
     "transport",
     "wait",
+    "withdraw",
 )
 SET_WHEN_OPENED = frozenset({"database", "id", "settings", "transport"})
 
@@ -76,7 +79,8 @@ def test_other_names_are_no_attributes() -> None:
 
 def test_members_of_an_agency_are_these() -> None:
     """The one object that users work with has exactly these public members."""
-    found = {name for name in vars(docbus.Agency) if not name.startswith("_")} | SET_WHEN_OPENED
+    classes = docbus.Agency.__mro__[:-1]
+    found = {name for one in classes for name in vars(one) if not name.startswith("_")} | SET_WHEN_OPENED
 
     assert list(AGENCY) == sorted(found)
 

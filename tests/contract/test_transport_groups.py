@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 from docbus.errors import GroupBusyError, TopicMissingError, TransportError
+from docbus.transport.port import NewRecord, TopicSpec
+from docbus.transport.topics import INBOX, configuration_of
 from tests.contract.buses import PATIENCE, Bus, later_than, numbered, values
 
 if TYPE_CHECKING:
@@ -236,3 +239,59 @@ async def test_subscription_outside_its_block(bus: Bus, transport: Transport) ->
         await subscription.commit({0: 0})
     await transport.append(numbered(topic, 1))
     assert [b"0"] == await first(await bus.open(), topic, start="committed", count=1)
+
+
+async def test_express_partition_of_an_inbox_is_read_beside_the_others(bus: Bus, transport: Transport) -> None:
+    """Express records of an inbox lie in its last partition, keys share the others, and each is fetched by itself."""
+    topic = f"docbus.inbox.test.{uuid.uuid4().hex}"
+    await transport.create([TopicSpec(name=topic, partitions=3, configuration=configuration_of(INBOX))])
+    keys = [f"vn:H{number:02}" for number in range(20)]
+    await transport.append([NewRecord(topic=topic, key=key.encode(), value=key.encode()) for key in keys])
+    await transport.append([NewRecord(topic=topic, key=b"vn:H26", value=b"urgent", express=True)])
+
+    async with transport.subscribe(topic, topic, start="committed") as subscription:
+        others: list[Record] = []
+        express: list[Record] = []
+        deadline = time.monotonic() + PATIENCE
+        while len(others) < len(keys) or not express:
+            assert time.monotonic() < deadline
+            one, other = await asyncio.gather(
+                subscription.fetch(max_records=99, max_bytes=1 << 20, wait=0.5, express=True),
+                subscription.fetch(max_records=99, max_bytes=1 << 20, wait=0.5, express=False),
+            )
+            express += one
+            others += other
+        assert subscription.settled
+        assert frozenset({0, 1, 2}) == subscription.assigned
+
+    assert [(2, b"urgent")] == [(record.partition, record.value) for record in express]
+    assert {key.encode() for key in keys} == set(values(others))
+    assert {0, 1} == {record.partition for record in others}
+
+
+async def test_topic_without_express_partition_has_no_express_records(bus: Bus, transport: Transport) -> None:
+    """Where a topic has one partition, all is read as the others, and asking for express records waits and ends."""
+    topic = await bus.topic()
+    await transport.append([NewRecord(topic=topic, key=b"a", value=b"1", express=True)])
+    async with transport.subscribe(topic, topic, start="committed") as subscription:
+        (record,) = await fetch(subscription, 1)
+        assert [] == await subscription.fetch(max_records=1, max_bytes=1, wait=0.1, express=True)
+    assert 0 == record.partition
+
+
+async def test_start_that_is_a_function_holds_whatever_the_group_says(bus: Bus, transport: Transport) -> None:
+    """A function is asked for each partition when it is given, and the group's position is never looked at."""
+    topic = await bus.topic(partitions=2)
+    await transport.append([*numbered(topic, 5), *numbered(topic, 3, partition=1, first=10)])
+    async with transport.subscribe(topic, topic, start="committed") as subscription:
+        await fetch(subscription, 8)
+        await subscription.commit({0: 5, 1: 3})
+
+    asked: list[int] = []
+
+    def start(partition: int) -> int:
+        asked.append(partition)
+        return 2
+
+    assert {b"2", b"3", b"4", b"12"} == set(await first(transport, topic, start=start, count=4))
+    assert {0, 1} == set(asked)

@@ -148,7 +148,7 @@ async def test_failed_consumer_is_replaced(
         await subscription.commit({0: 1})
         generation = subscription.generation
 
-        async def broken(**_: object) -> None:
+        async def broken(*_: object, **__: object) -> None:
             raise KafkaError("Unexpected error during coordination")
 
         monkeypatch.setattr(subscription._consumer, "getmany", broken)
@@ -166,7 +166,7 @@ async def test_stuck_consumer_is_replaced(bus: Bus, transport: KafkaTransport, m
         await fetch(subscription, 1)
         await subscription.commit({0: 1})
 
-        async def nothing(**_: object) -> dict[object, object]:
+        async def nothing(*_: object, **__: object) -> dict[object, object]:
             await asyncio.sleep(0.02)
             return {}
 
@@ -301,7 +301,7 @@ async def test_records_of_an_older_generation_are_dropped(bus: Bus, transport: K
         waiting = asyncio.create_task(subscription.fetch(max_records=9, max_bytes=99, wait=PATIENCE))
         await asyncio.wait([waiting], timeout=0.05)
         waiting.cancel()
-        polling = subscription._polling
+        polling = subscription._channels[None].polling
         assert polling is not None
         await transport.append(numbered(topic, 1, first=1))
         await asyncio.wait([polling], timeout=PATIENCE)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docbus.client.agency import Agency
-from docbus.consumers import filing, settling
+from docbus.consumers import answers, filing
 from docbus.consumers.filing import Filing
 from docbus.consumers.settling import Settlement
 from docbus.consumers.sinks import folder
@@ -107,7 +107,7 @@ RECIPIENT = {
     "receipt sent, not marked": Point(owner=SqliteTransport, name="append", counts=_to_inboxes),
 }
 READER_OF_RECEIPTS = {
-    "receipt matched, not committed": Point(owner=settling, name="match"),
+    "receipt matched, not committed": Point(owner=answers, name="match"),
     "receipt matched": Point(owner=Filing, name="_keep", after=False),
 }
 

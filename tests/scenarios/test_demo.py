@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from tests.support.demo import DEMO, ROOT, load_demo
+from tests.support.trial import EXPRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,7 @@ def test_demo_fails_if_nothing_was_tampered_with(
     """The attack is real: without it, nothing comes to the quarantine, and the demo says so."""
 
     async def leave_alone(transport: Any, inbox: str) -> Any:
-        (record, *_) = await transport.read(inbox, 0, 0, max_records=1, max_bytes=1, wait=0)
+        (record, *_) = await transport.read(inbox, EXPRESS, 0, max_records=1, max_bytes=1, wait=0)
         return record
 
     monkeypatch.setattr(demo, "tamper", leave_alone)

@@ -19,7 +19,7 @@ from docbus.errors import IdentityError
 from docbus.settings import EmbeddedSettings, load_settings
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
-from tests.support.trial import ENVIRONMENT, HANOI, PATIENCE, TAY_NINH, id_of, knows, leg_of, letter, opened
+from tests.support.trial import ENVIRONMENT, EXPRESS, HANOI, PATIENCE, TAY_NINH, id_of, knows, leg_of, letter, opened
 
 if TYPE_CHECKING:
     from docbus.identity.signing import Signer
@@ -146,7 +146,9 @@ async def test_receipt_under_the_old_key_is_made_again(exchange: Exchange) -> No
         exchange.bus() as wire,
     ):
         document = (await hanoi.publish(letter(), to=[TAY_NINH])).document_id
-        (receipt,) = await wire.read(topics.inbox(hanoi.id), 0, 0, max_records=10, max_bytes=1 << 24, wait=PATIENCE)
+        (receipt,) = await wire.read(
+            topics.inbox(hanoi.id), EXPRESS, 0, max_records=10, max_bytes=1 << 24, wait=PATIENCE
+        )
     request = make_new_keys(exchange, TAY_NINH)
     async with exchange.registrar() as registrar:
         await registrar.rotate(request)

@@ -15,6 +15,7 @@ from docbus.client.trial import found_exchange
 from docbus.clock import SystemClock
 from docbus.documents.file import File
 from docbus.identity.agency import AgencyId
+from docbus.limits import DEFAULT_PARTITIONS
 from docbus.settings import EmbeddedSettings, load_settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ AGENCIES = (
     (COMMUNE, "Ủy ban nhân dân xã An Bình"),
 )
 ENVIRONMENT = "test"
+EXPRESS = DEFAULT_PARTITIONS - 1
+"""The partition of an inbox in which urgent documents and receipts lie."""
 PATIENCE = 20.0
 """Seconds after which what a test waits for has not happened."""
 LOOK_SECONDS = 0.01
@@ -91,7 +94,7 @@ class Exchange:
             return await Replay(transport, bytes.fromhex(self.genesis), SystemClock()).run()
 
     async def records(self, topic: str) -> list[Record]:
-        """Return all records of a topic's first partition."""
+        """Return all records of a topic, one partition after the other."""
         async with self.bus() as transport:
             return await records_of(transport, topic)
 
@@ -123,12 +126,13 @@ async def found(folder: Path, agencies: Iterable[tuple[str, str]] = AGENCIES, *,
 
 
 async def records_of(transport: Transport, topic: str) -> list[Record]:
-    """Return all records of a topic's first partition that are there now."""
-    first, end = (await transport.bounds(topic))[0]
+    """Return all records of a topic that are there now, one partition after the other."""
     records: list[Record] = []
-    while first < end:
-        records += await transport.read(topic, 0, first, wait=PATIENCE, **EVERYTHING)
-        first = records[-1].offset + 1
+    for partition, (first, end) in sorted((await transport.bounds(topic)).items()):
+        offset = first
+        while offset < end:
+            records += await transport.read(topic, partition, offset, wait=PATIENCE, **EVERYTHING)
+            offset = records[-1].offset + 1
     return records
 
 

@@ -1,0 +1,160 @@
+"""Sending and receiving for an agency, as long as somebody wants it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from docbus.client.running import beside
+from docbus.consumers.answers import AnswerReader
+from docbus.consumers.sinks.folder import FolderSink
+from docbus.consumers.sinks.handler import IncomingDocument, IteratorSink
+from docbus.consumers.subscriber import ContentLimits, Subscriber
+from docbus.errors import LockedError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from docbus.client.running import Run
+    from docbus.clock import Clock
+    from docbus.consumers.sinks.port import Sink
+    from docbus.identity.encryption import Decrypter
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.producers.drain import Drain
+    from docbus.settings import Settings
+    from docbus.storage.content import ContentFolder
+    from docbus.storage.database import Database
+    from docbus.transport.port import Transport
+
+    Deliveries = AsyncIterator[IncomingDocument]
+
+
+class WorkingMethods:
+    """What an open :class:`~docbus.client.agency.Agency` does for longer."""
+
+    id: str
+    settings: Settings
+    transport: Transport
+    database: Database
+    content: ContentFolder
+    _clock: Clock
+    _drain: Drain
+    _decrypters: Sequence[Decrypter]
+
+    @property
+    def snapshot(self) -> TrustSnapshot:
+        """The directory as it is known now."""
+        raise NotImplementedError
+
+    async def run(
+        self, *, stop: asyncio.Event, send: bool = True, receive: bool = True, start: Mapping[int, int] | None = None
+    ) -> None:
+        """Send and receive into the settings' folder until ``stop`` is set, then finish what is in hand.
+
+        Args:
+            stop: Ends it within seconds.
+            send: Drain the outbox.
+            receive: Receive into the folder that the settings name.
+            start: Offsets by partition to receive from, instead of where the ledger ends.
+
+        Raises:
+            LockedError: Another process sends or receives for this folder; the text names it.
+            IdentityError: The agency's key may not sign any more; what waits is sealed under the next one.
+            GroupBusyError: Another folder's process receives for this agency on the embedded transport.
+        """
+        runs: list[Run] = []
+        if send:
+            runs.append(self._send)
+        if receive:
+            runs.append(lambda stopped: self.receive_into(self._folder_sink(), stopped, start))
+        async with beside(*runs):
+            await stop.wait()
+
+    @asynccontextmanager
+    async def serving(self, *, send: bool = True, receive: bool = True) -> AsyncIterator[None]:
+        """Send and receive into the settings' folder as long as the block runs.
+
+        What another process of this folder does already is left to it.
+
+        Raises:
+            DocbusError: What ended sending or receiving.
+        """
+        runs: list[Run] = [self._send_unless_held] if send else []
+        if receive:
+            runs.append(self._receive_unless_held)
+        async with beside(*runs):
+            yield
+
+    @asynccontextmanager
+    async def deliveries(self, *, start: Mapping[int, int] | None = None) -> AsyncIterator[Deliveries]:
+        """Yield an iterator over verified documents; each is to be accepted or rejected.
+
+        Receipts are sent meanwhile. What is undecided when the block ends comes again.
+
+        Raises:
+            LockedError: Another process receives for this folder.
+        """
+        sink = IteratorSink()
+
+        async def receive(stop: asyncio.Event) -> None:
+            await self.receive_into(sink, stop, start)
+
+        async with beside(self._send_unless_held, receive), sink.deliveries() as deliveries:
+            yield deliveries
+
+    def _folder_sink(self) -> FolderSink:
+        return FolderSink(self.settings.path(self.settings.sink.folder))
+
+    async def receive_into(self, sink: Sink, stop: asyncio.Event, start: Mapping[int, int] | None = None) -> None:
+        """Receive into a sink of one's own until ``stop`` is set; receipts are put into the outbox.
+
+        Raises:
+            LockedError: Another process receives for this folder.
+            GroupBusyError: Another folder's process receives for this agency on the embedded transport.
+        """
+        subscriber = Subscriber(
+            agency=self.id,
+            database=self.database,
+            transport=self.transport,
+            snapshot=lambda: self.snapshot,
+            decrypters=self._decrypters,
+            sink=sink,
+            clock=self._clock,
+            wake_drain=self._drain.wake,
+            start=start,
+            shared=self.settings.inbox.shared,
+            content=self.content,
+            limits=ContentLimits(
+                document_bytes=self.settings.content.max_bytes, spool_bytes=self.settings.content.spool_bytes
+            ),
+        )
+        await subscriber.run(stop)
+
+    async def _send(self, stop: asyncio.Event) -> None:
+        """Drain the outbox; where other folders of the agency receive too, read its answers beside it."""
+        if not self.settings.inbox.shared:
+            await self._drain.run(stop)
+            return
+        answers = AnswerReader(
+            agency=self.id,
+            database=self.database,
+            transport=self.transport,
+            snapshot=lambda: self.snapshot,
+            decrypters=self._decrypters,
+            clock=self._clock,
+        )
+        async with beside(answers.run):
+            await self._drain.run(stop)
+
+    async def _send_unless_held(self, stop: asyncio.Event) -> None:
+        try:
+            await self._send(stop)
+        except LockedError:
+            await stop.wait()
+
+    async def _receive_unless_held(self, stop: asyncio.Event) -> None:
+        try:
+            await self.receive_into(self._folder_sink(), stop)
+        except LockedError:
+            await stop.wait()

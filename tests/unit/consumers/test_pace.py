@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from docbus.consumers.pace import PORTION_SECONDS, Pace
+
+
+def test_unknown_and_fast_systems_get_all_they_take() -> None:
+    """Without a measurement, and with a fast DMS, a call has as many documents as the sink says."""
+    pace = Pace()
+    assert 256 == pace.portion(256)
+    pace.took(256, 0.05)
+    assert 256 == pace.portion(256)
+    pace.took(10, 0.0)
+    assert 256 == pace.portion(256)
+
+
+def test_slow_system_gets_what_it_takes_in_a_short_time() -> None:
+    """With a slow DMS a call has what takes some seconds, and one document at least."""
+    pace = Pace()
+    pace.took(4, 2.0)
+    assert int(PORTION_SECONDS / 0.5) == pace.portion(256)
+    for _ in range(20):
+        pace.took(1, 100.0)
+    assert 1 == pace.portion(256)
