@@ -63,6 +63,12 @@ MAX_TEXT_BYTES = 8 * KIB
 MAX_PROPERTIES = 128
 """Further descriptive fields of one document."""
 
+# --- acts -----------------------------------------------------------------------------------------
+MAX_OPERATOR_BYTES = 128
+"""UTF-8 bytes of an operator's name in an act."""
+MAX_ACT_REASON_BYTES = 1 * KIB
+"""UTF-8 bytes of the reason in an act: a few sentences; it also fits the note of a status."""
+
 # --- clocks ---------------------------------------------------------------------------------------
 MAX_CLOCK_SKEW_MS = 5 * 60 * 1000
 """Milliseconds by which a sender's clock may run ahead; beyond, a statement waits until its time has come."""

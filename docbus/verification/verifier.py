@@ -30,7 +30,6 @@ from docbus.envelope.statement import (
     SUITE_2026,
     SUITE_NONE,
     DocumentBody,
-    Head,
     ReceiptBody,
     Statement,
     decode_head,
@@ -47,6 +46,8 @@ from docbus.wire.profiles import PROFILES
 from docbus.wire.tree import HASH_BYTES, path_length, root_from_path
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from docbus.identity.grants import CertificateGrant
     from docbus.identity.snapshot import TrustSnapshot
 
@@ -70,6 +71,15 @@ class Verified(NamedTuple):
     def sender(self) -> str:
         """The proven sender's canonical id."""
         return self.statement.head.sender
+
+
+class Proven(NamedTuple):
+    """Bytes whose signature is that of a granted key, and nothing more."""
+
+    envelope: Envelope
+    digest: bytes
+    grant: CertificateGrant
+    batch: Batch
 
 
 class Verifier:
@@ -98,7 +108,7 @@ class Verifier:
         head = verified.statement.head
         _live_authority(verified.grant, now_ms)
         # What a recipient files, no auditor may call invalid: the statement must not date from before its authority.
-        _recorded_authority(verified.grant, head)
+        check_recorded_authority(verified.grant, position=head.directory_position, made_at=head.made_at)
         verified = _directory(verified, snapshot)
         if head.made_at > now_ms + MAX_CLOCK_SKEW_MS:
             undecided(checks.TIME, f"made {(head.made_at - now_ms) / 1000:.0f} s in the future")
@@ -123,12 +133,27 @@ class Verifier:
             IndeterminateError: A check cannot be decided (C1.19, C1.20).
         """
         verified = _directory(self._verify(value, key, recipient, snapshot), snapshot)
-        _recorded_authority(verified.grant, verified.statement.head)
+        head = verified.statement.head
+        check_recorded_authority(verified.grant, position=head.directory_position, made_at=head.made_at)
         return verified
 
     def _verify(
         self, value: bytes | None, key: bytes | None, recipient: str | None, snapshot: TrustSnapshot
     ) -> Verified:
+        envelope, digest, grant, batch = self.prove(value, SCHEMAS, snapshot)  # C1.01 to C1.08
+        statement = _decode(envelope, batch)  # C1.09
+        _named(statement, grant, snapshot)  # C1.10 to C1.13
+        _addressed(statement, key, recipient)  # C1.14 to C1.16
+        _wraps(envelope, statement)  # C1.17
+        _package(envelope, statement)  # C1.18
+        return Verified(statement, digest, value or b"", envelope.package, envelope.keys, grant, (), envelope.hints)
+
+    def prove(self, value: bytes | None, payload_types: Container[str], snapshot: TrustSnapshot) -> Proven:
+        """Run C1.01 to C1.08: who signed these bytes, whatever they say.
+
+        Raises:
+            VerificationError: A check failed.
+        """
         if not value:  # C1.01
             failed(checks.SIZE, "the record has no value")
         if len(value) > MAX_ENVELOPE_BYTES:
@@ -138,17 +163,11 @@ class Verifier:
         except MalformedError as error:
             failed(checks.ENVELOPE, error.text)
         payload_type = envelope.payload_type
-        if payload_type not in SCHEMAS:  # C1.03
+        if payload_type not in payload_types:  # C1.03
             failed(checks.PAYLOAD_TYPE, f"payload type {payload_type[:80]!r}")
         grant = _granted(envelope, snapshot)  # C1.04 to C1.06
         digest = leaf_digest(payload_type.encode(), envelope.statement)
-        batch = self._signed(envelope, digest, grant)  # C1.07, C1.08
-        statement = _decode(envelope, batch)  # C1.09
-        _named(statement, grant, snapshot)  # C1.10 to C1.13
-        _addressed(statement, key, recipient)  # C1.14 to C1.16
-        _wraps(envelope, statement)  # C1.17
-        _package(envelope, statement)  # C1.18
-        return Verified(statement, digest, value, envelope.package, envelope.keys, grant, (), envelope.hints)
+        return Proven(envelope, digest, grant, self._signed(envelope, digest, grant))  # C1.07, C1.08
 
     def _signed(self, envelope: Envelope, digest: bytes, grant: CertificateGrant) -> Batch:
         """C1.07 and C1.08: the leaf belongs to a batch under the granted key's signature."""
@@ -281,14 +300,19 @@ def _live_authority(grant: CertificateGrant, now_ms: int) -> None:
         failed(checks.AUTHORITY, f"{grant.agency} is closed by entry {grant.closed_at}", code=checks.CLOSED)
 
 
-def _recorded_authority(grant: CertificateGrant, head: Head) -> None:
-    """C1.19 as an auditor: the key could sign at the directory position the statement names."""
-    at = head.directory_position
+def check_recorded_authority(grant: CertificateGrant, *, position: int, made_at: int) -> None:
+    """Run C1.19 as an auditor: the key could sign at the directory position that is named.
+
+    Raises:
+        VerificationError: It could not.
+        IndeterminateError: It was revoked later, and nothing tells which came first.
+    """
+    at = position
     if at < grant.granted_at:
         failed(checks.AUTHORITY, f"made under entry {at}, granted by entry {grant.granted_at}")
     if grant.retired_at is not None and at >= grant.retired_at:
         failed(checks.AUTHORITY, f"retired by directory entry {grant.retired_at}", code=checks.RETIRED)
-    if not grant.not_before_ms <= head.made_at <= grant.not_after_ms:
+    if not grant.not_before_ms <= made_at <= grant.not_after_ms:
         failed(checks.AUTHORITY, "made outside the certificate's validity", code=checks.EXPIRED)
     if grant.closed_at is not None and at >= grant.closed_at:
         failed(checks.AUTHORITY, f"{grant.agency} is closed by entry {grant.closed_at}", code=checks.CLOSED)
@@ -305,14 +329,20 @@ def _recorded_authority(grant: CertificateGrant, head: Head) -> None:
 def _directory(verified: Verified, snapshot: TrustSnapshot) -> Verified:
     """C1.20: the directory is known up to the position the statement names; another hash there is a finding."""
     head = verified.statement.head
-    if head.directory_position > snapshot.position:
-        undecided(
-            checks.DIRECTORY,
-            f"made under entry {head.directory_position}, the directory is known to {snapshot.position}",
-        )
-    if snapshot.hash_at(head.directory_position) == head.directory_hash:
+    if check_directory(head.directory_position, head.directory_hash, snapshot):
         return verified
     return verified._replace(findings=(*verified.findings, DIRECTORY_HASH_FINDING))
+
+
+def check_directory(position: int, entry_hash: bytes, snapshot: TrustSnapshot) -> bool:
+    """Run C1.20; tell whether the entry at the position is the one that is named.
+
+    Raises:
+        IndeterminateError: The directory is not known so far.
+    """
+    if position > snapshot.position:
+        undecided(checks.DIRECTORY, f"made under entry {position}, the directory is known to {snapshot.position}")
+    return snapshot.hash_at(position) == entry_hash
 
 
 def concerns_sender(statement: Statement) -> bool:

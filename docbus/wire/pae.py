@@ -9,6 +9,7 @@ COMMIT_TYPE = b"application/vnd.docbus.commit.v1"
 RECIPIENTS_TYPE = b"application/vnd.docbus.recipients.v1"
 DIRECTORY_TYPE = b"application/vnd.docbus.directory.v1"
 JOIN_TYPE = b"application/vnd.docbus.join.v1"
+ACT_TYPE = b"application/vnd.docbus.act.v1"
 
 
 def pae(payload_type: bytes, body: bytes) -> bytes:

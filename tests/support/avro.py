@@ -20,6 +20,7 @@ SCHEMA_NAMES = (
     "directory-entry",
     "directory-record",
     "join-request",
+    "act",
 )
 MAX_ITEMS = 4
 MAX_BYTES = 70

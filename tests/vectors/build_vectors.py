@@ -1,4 +1,4 @@
-"""Builds ``tests/vectors/trust`` and ``tests/vectors/envelope``; see README.md for what is promised.
+"""Builds ``trust``, ``envelope`` and ``act`` of ``tests/vectors``; see README.md there for what is promised.
 
 ``python -m tests.vectors.build_vectors`` writes the same bytes every time. ``--draw`` may also draw randomness that is
 not in ``drawn.json`` yet and make keys that are missing. ``--check`` writes nothing and names what differs.
@@ -17,6 +17,7 @@ from tests.vectors.building import (
     failing_proofs,
     failing_statements,
 )
+from tests.vectors.building.acts import ActVectors
 from tests.vectors.building.drawn import Drawn
 from tests.vectors.building.failing import Failing
 from tests.vectors.building.valid import Valid
@@ -24,6 +25,7 @@ from tests.vectors.building.world import World
 
 FOLDER = Path(__file__).parent
 ENVELOPES = "envelope"
+ACTS = "act"
 TRUST = "trust"
 DRAWN = "drawn.json"
 
@@ -58,13 +60,15 @@ def build(*, may_draw: bool = False) -> dict[str, bytes]:
             if path in files:
                 raise ValueError(f"two vectors are called {vector.name}")
             files[path] = content
+    for act in ActVectors(world).vectors:
+        files |= {f"{ACTS}/{act.name}/{name}": content for name, content in act.files().items()}
     files[DRAWN] = drawn.content()
     return files
 
 
 def differences(built: dict[str, bytes]) -> list[str]:
     """Return the paths that are missing, different, or there and not built."""
-    candidates = [FOLDER / DRAWN, *(FOLDER / ENVELOPES).rglob("*"), *(FOLDER / TRUST).rglob("*")]
+    candidates = [FOLDER / DRAWN, *(path for name in (ENVELOPES, ACTS, TRUST) for path in (FOLDER / name).rglob("*"))]
     there = {path.relative_to(FOLDER).as_posix() for path in candidates if path.is_file()}
     changed = {path for path, content in built.items() if path in there and (FOLDER / path).read_bytes() != content}
     return sorted(changed | (there ^ built.keys()))

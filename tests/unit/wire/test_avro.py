@@ -12,6 +12,7 @@ from tests.support.avro import SCHEMA_NAMES
 RECORD = {"entry": b"entry", "payload_type": "type", "signatures": []}
 FINGERPRINTS = {
     "envelope": "7a001f39c693478c",
+    "act": "882fab3b1e64ecae",
     "document-statement": "93057244fd1e4af7",
     "receipt-statement": "e398b0f503814118",
     "status-statement": "4b5d971c1f4ae393",

@@ -1,0 +1,62 @@
+"""Is this act what it says, and could the agency's key make it? The checks of C1 that apply to acts.
+
+C1.01 to C1.11, C1.13, C1.19 and C1.20, with the same numbers and codes; the others are about letters between agencies.
+Authority is asked as an auditor asks it, by the directory position that the act names: an act has to count for as long
+as the record it is about, under whatever key it was signed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from docbus.envelope.act import PAYLOAD_TYPE, Act, decode_act
+from docbus.errors import MalformedError
+from docbus.verification import checks
+from docbus.verification.checks import failed
+from docbus.verification.verifier import DIRECTORY_HASH_FINDING, check_directory, check_recorded_authority
+
+if TYPE_CHECKING:
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.verification.verifier import Verifier
+
+
+class VerifiedAct(NamedTuple):
+    """An act that passed, its digest, and findings that do not change that."""
+
+    act: Act
+    digest: bytes
+    findings: tuple[str, ...]
+
+
+def verify_act(verifier: Verifier, value: bytes | None, *, agency: str, snapshot: TrustSnapshot) -> VerifiedAct:
+    """Verify a record of an agency's ledger topic as an act of that agency.
+
+    Args:
+        verifier: Gives its cache of batches; verdicts do not depend on it.
+        value: The record's value.
+        agency: Canonical id of the topic's owner.
+        snapshot: The directory, read to its end.
+
+    Raises:
+        VerificationError: A check failed.
+        IndeterminateError: A check cannot be decided (C1.19, C1.20).
+    """
+    proven = verifier.prove(value, (PAYLOAD_TYPE,), snapshot)  # C1.01 to C1.08
+    try:
+        act = decode_act(proven.envelope.statement)
+    except MalformedError as error:
+        failed(checks.STATEMENT, error.text)
+    if proven.envelope.package is not None or proven.envelope.keys is not None or proven.envelope.hints:
+        failed(checks.ENVELOPE, "an act has no package, no keys and no hints")
+    grant = proven.grant
+    if act.certificate != grant.digest:
+        failed(checks.SAME_CERTIFICATE, "the act names another certificate than the one that signed")
+    if act.agency != grant.agency:
+        failed(checks.SENDER, f"the certificate is granted to {grant.agency}, the act says {act.agency}")
+    if act.agency != agency:
+        failed(checks.SENDER, f"an act of {act.agency}, in the ledger of {agency}")
+    if act.environment != snapshot.environment:
+        failed(checks.ENVIRONMENT, f"made for {act.environment!r}, this is {snapshot.environment!r}")
+    check_recorded_authority(grant, position=act.directory_position, made_at=act.made_at)
+    same = check_directory(act.directory_position, act.directory_hash, snapshot)
+    return VerifiedAct(act, proven.digest, () if same else (DIRECTORY_HASH_FINDING,))
