@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from docbus.client.agency import Agency
+    from docbus.client.redrive import Redriven
+    from docbus.consumers.selection import Selection
     from docbus.consumers.sinks.handler import IncomingDocument
     from docbus.consumers.sinks.port import (
         AlreadyThere,
@@ -68,8 +70,10 @@ _HOMES = {
     "IncomingDocument": "docbus.consumers.sinks.handler",
     "Journey": "docbus.producers.journey",
     "Leg": "docbus.producers.journey",
+    "Redriven": "docbus.client.redrive",
     "Reject": "docbus.consumers.sinks.port",
     "Retry": "docbus.consumers.sinks.port",
+    "Selection": "docbus.consumers.selection",
     "Sink": "docbus.consumers.sinks.port",
     "SinkUnavailableError": "docbus.errors",
     "StatusCode": "docbus.documents.statuses",
@@ -94,8 +98,10 @@ __all__ = [
     "IncomingDocument",
     "Journey",
     "Leg",
+    "Redriven",
     "Reject",
     "Retry",
+    "Selection",
     "Sink",
     "SinkUnavailableError",
     "StatusCode",

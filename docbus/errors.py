@@ -29,6 +29,7 @@
     │   └── GroupBusyError             somebody else reads with this group
     ├── DeliveryError
     │   └── SinkUnavailableError       (retriable)
+    ├── RedriveError                   a record that was set aside cannot be released, redelivered or rejected
     ├── ContentUnavailableError        parts of large content have expired, or are nowhere to be found
     ├── WaitTimeoutError               a bounded wait ran out                      (retriable)
     └── AuditError                     evidence cannot be read
@@ -232,6 +233,12 @@ class SinkUnavailableError(DeliveryError):
 
     code = "sink_unavailable"
     retriable = True
+
+
+class RedriveError(DocbusError):
+    """Nothing was selected, or what was selected cannot be released, redelivered or rejected; nothing was decided."""
+
+    code = "redrive_refused"
 
 
 class ContentUnavailableError(DocbusError):

@@ -16,6 +16,7 @@ from docbus.cli import (
     founding,
     provision,
     publish,
+    redrive,
     registrar,
     replay,
     serve,
@@ -90,6 +91,7 @@ app.add_typer(registrar.app, name="registrar")
 app.add_typer(agencies.app, name="agency")
 app.add_typer(set_aside.quarantine, name="quarantine")
 app.add_typer(set_aside.dead_letter, name="dead-letter")
+app.add_typer(redrive.app)
 
 
 def run(arguments: list[str]) -> int:

@@ -114,6 +114,22 @@ def parse_time(text: str) -> int:
     return int(moment.timestamp() * 1000)
 
 
+_AGE = re.compile(r"([0-9]{1,9})([smhd])")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def parse_age(text: str) -> int:
+    """Return milliseconds of an age such as ``30m``, ``2h`` or ``7d``.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    found = _AGE.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not an age; write it like 45s, 30m, 2h or 7d")
+    return int(found[1]) * _UNIT_MS[found[2]]
+
+
 def parse_point(text: str) -> Offset | Moment:
     """Return a point of the log: ``earliest``, an offset, or a time.
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from docbus.cli import options
+from docbus.cli import options, selecting
 from docbus.cli.examples import examples
 from docbus.cli.export import write_file
-from docbus.cli.output import Form, line, pairs, table, when, write_json
+from docbus.cli.output import Form, line, pairs, plain, table, when, write_json
 from docbus.cli.session import Session, begin
 from docbus.cli.verify import checked, show_report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from docbus.consumers.listed import Kind, Listed
+    from docbus.consumers.selection import Selection
     from docbus.consumers.set_aside import SetAside
     from docbus.identity.snapshot import TrustSnapshot
 
@@ -28,15 +28,50 @@ dead_letter = typer.Typer(
 )
 
 Last = Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="How many, the newest.")]
+Settled = Annotated[bool, typer.Option("--all", help="Also those about which somebody has decided.")]
 Number = Annotated[int, typer.Argument(metavar="NUMBER", min=0, help="The number that `ls` prints.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Write the record's exact bytes to standard output.")]
 Target = Annotated[Path | None, typer.Option("--to-file", "-o", metavar="FILE", help="Write the exact bytes there.")]
 
 
-@quarantine.command("ls", epilog=examples("docbus quarantine ls", "docbus quarantine ls --last 5 --output json"))
-def quarantine_ls(context: typer.Context, *, last: Last = 50, output: options.Output = Form.TEXT) -> None:
-    """List the newest records: since when, which step, and why."""
-    _list(begin(context), "quarantine", last, output)
+def _listing(group: typer.Typer, kind: Kind, what: str, *lines: str) -> None:
+    """Add the command that lists one topic."""
+
+    @group.command(
+        "ls",
+        help=f"List the newest {what} about which nobody has decided: since when, which step, and why.",
+        epilog=examples(*lines),
+    )
+    def listing(
+        context: typer.Context,
+        *,
+        last: Last = 50,
+        everything: Settled = False,
+        document: selecting.Documents = None,
+        sender: selecting.Sender = None,
+        refused_for: selecting.RefusedFor = None,
+        older_than: selecting.OlderThan = None,
+        newer_than: selecting.NewerThan = None,
+        output: options.Output = Form.TEXT,
+    ) -> None:
+        chosen = selecting.selection_of(
+            documents=document,
+            sender=sender,
+            refused_for=refused_for,
+            older_than=older_than,
+            newer_than=newer_than,
+        )
+        _list(begin(context), kind, chosen, last, output, settled=everything)
+
+
+_listing(
+    quarantine,
+    "quarantine",
+    "records",
+    "docbus quarantine ls",
+    "docbus quarantine ls --all --refused-for signature_invalid --last 5",
+)
+_listing(dead_letter, "dead-letter", "documents", "docbus dead-letter ls", "docbus dead-letter ls --older-than 7d")
 
 
 @quarantine.command("show", epilog=examples("docbus quarantine show 3", "docbus quarantine show 3 -o record.envelope"))
@@ -52,12 +87,6 @@ def quarantine_show(
     _show(begin(context), "quarantine", number, output, raw=raw, target=target)
 
 
-@dead_letter.command("ls", epilog=examples("docbus dead-letter ls"))
-def dead_letter_ls(context: typer.Context, *, last: Last = 50, output: options.Output = Form.TEXT) -> None:
-    """List the newest documents: since when, which step, and why."""
-    _list(begin(context), "dead-letter", last, output)
-
-
 @dead_letter.command("show", epilog=examples("docbus dead-letter show 0"))
 def dead_letter_show(
     context: typer.Context,
@@ -71,24 +100,38 @@ def dead_letter_show(
     _show(begin(context), "dead-letter", number, output, raw=raw, target=target)
 
 
-def _list(session: Session, where: str, last: int, output: Form) -> None:
-    records, _ = _fetch(session, where, last=last)
+def _list(session: Session, kind: Kind, chosen: Selection, last: int, output: Form, *, settled: bool) -> None:
+    from docbus.client.connect import agency_id, started_transport
+    from docbus.client.local import open_state
+    from docbus.consumers.listing import Reader
+    from docbus.consumers.selection import resolved
+    from docbus.registry.follow import fetch_directory
+
+    settings = session.settings()
+
+    async def work() -> list[Listed]:
+        async with started_transport(settings) as transport:
+            snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
+            with open_state(settings) as database:
+                reader = Reader(transport, database, agency_id(settings), snapshot)
+                return await reader.newest(kind, resolved(chosen, snapshot), last, settled=settled)
+
+    records = session.run(work())
     if output is Form.JSON:
-        write_json([_json(record) for record in records])
+        write_json([_listed_json(record) for record in records])
+        return
+    if not records:
+        line("empty" if settled else "nothing is open; --all shows the rest, too")
         return
     rows = [
-        (str(r.number), when(r.set_aside_at), r.step, r.reason, r.claimed_sender, f"{r.size:,}", r.detail)
+        (str(r.number), when(r.set_aside_at), r.step, r.reason, r.sender, r.document_id or "–", r.state, r.detail)
         for r in records
     ]
-    if not rows:
-        line("empty")
-        return
-    table(("number", "since", "step", "reason", "key", "bytes", "what"), rows)
+    table(("number", "since", "step", "reason", "sender", "document", "state", "what"), rows)
 
 
 def _show(session: Session, where: str, number: int, output: Form, *, raw: bool, target: Path | None) -> None:
-    records, snapshot = _fetch(session, where, number=number)
-    record = records[0]
+    record, snapshot = _fetch(session, where, number)
     if raw or target is not None:
         write_file(session, target, record.value)
         return
@@ -114,12 +157,10 @@ def _show(session: Session, where: str, number: int, output: Form, *, raw: bool,
     show_report(report)
 
 
-def _fetch(
-    session: Session, where: str, *, last: int = 1, number: int | None = None
-) -> tuple[Sequence[SetAside], TrustSnapshot]:
-    """Read records, and the directory to check them against; needs no private key."""
+def _fetch(session: Session, where: str, number: int) -> tuple[SetAside, TrustSnapshot]:
+    """Read a record, and the directory to check them against; needs no private key."""
     from docbus.client.connect import agency_id, started_transport
-    from docbus.consumers.set_aside import read_newest, read_one
+    from docbus.consumers.set_aside import read_one
     from docbus.registry.follow import fetch_directory
     from docbus.transport import topics
 
@@ -127,12 +168,10 @@ def _fetch(
     agency = agency_id(settings)
     topic = topics.quarantine(agency) if where == "quarantine" else topics.dead_letter(agency)
 
-    async def work() -> tuple[Sequence[SetAside], TrustSnapshot]:
+    async def work() -> tuple[SetAside, TrustSnapshot]:
         async with started_transport(settings) as transport:
             snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
-            if number is None:
-                return await read_newest(transport, topic, last), snapshot
-            return [await read_one(transport, topic, number)], snapshot
+            return await read_one(transport, topic, number), snapshot
 
     return session.run(work())
 
@@ -151,6 +190,30 @@ def _json(record: SetAside) -> dict[str, Any]:
         "key": record.claimed_sender,
         "bytes": record.size,
         "sha256": record.digest,
+    }
+
+
+def _listed_json(listed: Listed) -> dict[str, Any]:
+    row = listed.row
+    return {
+        "number": listed.number,
+        "set_aside_at": listed.set_aside_at,
+        "step": listed.step,
+        "reason": listed.reason,
+        "detail": listed.detail,
+        "topic": listed.origin.topic,
+        "partition": listed.origin.partition,
+        "offset": listed.origin.offset,
+        "stored_at": listed.origin.stored_at,
+        "key": listed.origin.key,
+        "bytes": listed.size,
+        "sha256": listed.mark.hex(),
+        "sender": listed.sender,
+        "document_id": listed.document_id,
+        "revision": listed.revision,
+        "proven": listed.proven,
+        "state": listed.state,
+        "act": None if row is None else plain(row._asdict() | {"mark": None, "state": row.state.text}),
     }
 
 

@@ -113,6 +113,7 @@ def _inbox(inbox: LedgerOverview) -> dict[str, str | None]:
         else f"unavailable since {when(sink.since)}, {sink.attempts:,} attempts: {sink.error}",
         "quarantine": _aside(inbox, "quarantine"),
         "dead letters": _aside(inbox, "dead-letter"),
+        "  decided, to be done": f"{inbox.requested:,}" if inbox.requested else None,
     }
 
 
@@ -127,8 +128,15 @@ def _aside(inbox: LedgerOverview, topic: str) -> str:
     found = [one for one in inbox.set_aside if one.topic == topic]
     if not found:
         return "0"
-    reasons = ", ".join(f"{one.reason} {one.count:,}" for one in found)
-    return f"{sum(one.count for one in found):,} ({reasons}); the last at {when(max(one.at for one in found))}"
+    reasons = ", ".join(f"{one.reason} {one.count - one.settled:,}" for one in found if one.count > one.settled)
+    open_ones = sum(one.count - one.settled for one in found)
+    settled = sum(one.settled for one in found)
+    return (
+        f"{open_ones:,} open"
+        + (f" ({reasons})" if reasons else "")
+        + (f", {settled:,} settled" if settled else "")
+        + f"; the last at {when(max(one.at for one in found))}"
+    )
 
 
 def _tables(found: AgencyStatus) -> None:

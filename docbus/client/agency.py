@@ -14,9 +14,9 @@ from docbus.client.content import ContentMethods
 from docbus.client.directory_memory import DirectoryMemory
 from docbus.client.files import read_file
 from docbus.client.logs import use_standard_logging
+from docbus.client.redrive import RedriveMethods
 from docbus.client.running import beside
 from docbus.client.status import AgencyStatus, agency_status
-from docbus.client.working import WorkingMethods
 from docbus.clock import Clock, SystemClock
 from docbus.documents.document import Document, DocumentReference
 from docbus.envelope.batch import Sealer
@@ -46,7 +46,7 @@ DEFAULT_WAIT_SECONDS = 60.0
 """Seconds that :meth:`Agency.wait` waits unless it is told otherwise."""
 
 
-class Agency(WorkingMethods, ContentMethods):
+class Agency(RedriveMethods, ContentMethods):
     """An agency's folder, opened. Use it as an async context manager, from one event loop.
 
     Entering connects, loads the directory and checks that the signing key is the one granted to this agency.

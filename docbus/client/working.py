@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from docbus.client.running import beside
 from docbus.consumers.answers import AnswerReader
+from docbus.consumers.content_limits import ContentLimits
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.handler import IncomingDocument, IteratorSink
-from docbus.consumers.subscriber import ContentLimits, Subscriber
+from docbus.consumers.subscriber import Subscriber
 from docbus.errors import LockedError
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ class WorkingMethods:
             LockedError: Another process receives for this folder.
             GroupBusyError: Another folder's process receives for this agency on the embedded transport.
         """
-        subscriber = Subscriber(
+        await self._subscriber(sink, start).run(stop)
+
+    def _subscriber(self, sink: Sink, start: Mapping[int, int] | None = None) -> Subscriber:
+        return Subscriber(
             agency=self.id,
             database=self.database,
             transport=self.transport,
@@ -129,7 +133,6 @@ class WorkingMethods:
                 document_bytes=self.settings.content.max_bytes, spool_bytes=self.settings.content.spool_bytes
             ),
         )
-        await subscriber.run(stop)
 
     async def _send(self, stop: asyncio.Event) -> None:
         """Drain the outbox; where other folders of the agency receive too, read its answers beside it."""

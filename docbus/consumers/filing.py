@@ -307,6 +307,9 @@ class Filing:
         self._keep(settlement, batch)
         for code, sender, detail, *_ in [*settlement.findings, *made]:
             log.warning("finding", code=code, sender=sender, detail=detail)
+        for one in settlement.settled:
+            about = {"topic": one.request.topic, "number": one.request.number, "code": one.code}
+            log.info("request_settled", action=one.request.action, state=one.state.text, **about)
         if settlement.touches_parked:
             await self.look()
         await self._drop_content(settlement.dropped)
@@ -336,7 +339,7 @@ class Filing:
         records: list[NewRecord] = []
         for item in ready:
             aside, record = item.aside, item.record
-            if aside is not None:
+            if aside is not None and item.request is None:
                 topic_of = topics.dead_letter if aside.where == DEAD_LETTER else topics.quarantine
                 records.append(aside_record(record, aside, topic_of(self._agency), now_ms))
                 about = {"step": aside.step, "partition": record.partition, "offset": record.offset}
@@ -350,7 +353,7 @@ class Filing:
         stopped: set[int] = set()
         last: dict[int, Record] = {}
         for item in items:
-            if item.parked is None and item.record.partition not in stopped:
+            if item.parked is None and item.request is None and item.record.partition not in stopped:
                 if item.settled or id(item) in now_ready:
                     last[item.record.partition] = item.record
                 else:

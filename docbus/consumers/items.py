@@ -9,6 +9,7 @@ from docbus.consumers.aside import DEAD_LETTER, QUARANTINE, Aside
 from docbus.consumers.inspection import Passed
 from docbus.consumers.parking import (
     BEHIND,
+    CONTENT,
     MAX_PARKED_BYTES,
     MAX_PARKED_RECORDS,
     RETRY,
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from docbus.consumers.inspection import Inspected, StreamKey
     from docbus.consumers.ledger import DocumentKey
     from docbus.consumers.parking import ParkedRecord, Waiting
+    from docbus.consumers.requests import Request
     from docbus.consumers.sinks.port import Delivery, Outcome
     from docbus.consumers.streams import Place
     from docbus.consumers.wanted import BodyKey, NewWanted
+    from docbus.envelope.statement import Body
     from docbus.transport.port import Record
 
 CONFLICT = "conflict"
@@ -37,13 +40,16 @@ BEHIND_ANOTHER = Reason(BEHIND, BEHIND, "C2", "behind another statement of its s
 class Item:
     """One record on its way through a batch; attributes are set as its fate becomes known.
 
-    Defaults are the class's, because most items need few others, and one is made for every record.
+    Defaults are the class's, because most items need few others, and one is made for every record. ``request`` is what
+    an operator requested of a record that was set aside, and ``before`` the refusal that its position has already.
     """
 
     parked: int | None = None
     since: int | None = None
     attempts = 0
     outcome: Outcome | None = None
+    request: Request | None = None
+    before: str | None = None
     key: StreamKey | None = None
     place: Place | None = None
     document: DocumentKey | None = None
@@ -68,6 +74,25 @@ class Item:
             self.since = parked.since
             self.attempts = parked.attempts
             self.outcome = parked.outcome
+
+    @property
+    def parks(self) -> bool:
+        """Whether a record that has to wait is kept with its stream; one on request stays where it lies instead.
+
+        Only large content needs a stream that waits for it.
+        """
+        return (
+            self.request is None
+            or self.parked is not None
+            or (self.reason is not None and self.reason.cause == CONTENT)
+        )
+
+    def reopen(self, body: Body) -> bool:
+        """Decide a document's position anew that was refused, if an operator requested that; tell whether it is so."""
+        if self.request is None or self.refusal is None or type(body) is not DocumentBody:
+            return False
+        self.before, self.refusal, self.resolved = self.refusal, None, False
+        return True
 
     def refuse(self, code: str, where: str, step: str, detail: str) -> None:
         """Refuse the statement for good; it keeps its position."""
@@ -130,6 +155,9 @@ def close_ranks(items: Sequence[Item]) -> None:
         original = item.original
         if original is not None and not item.resolved and original.resolved:
             follow(item, original)
+        if item.before is not None and not (item.reason is not None and item.parks):
+            # Its position is taken already, so its turn does not matter.
+            continue
         if item.key in held:
             if item.reason is None and item.aside is None:
                 item.wait(BEHIND_ANOTHER)
@@ -143,7 +171,9 @@ def close_ranks(items: Sequence[Item]) -> None:
 
 def bound_parking(items: Sequence[Item], waiting: Mapping[StreamKey, Waiting]) -> None:
     """Send to quarantine what is too much for one sender to have parked."""
-    fresh = [item for item in items if item.reason is not None and item.parked is None and not item.settled]
+    fresh = [
+        item for item in items if item.reason is not None and item.parked is None and item.parks and not item.settled
+    ]
     if not fresh:
         return
     usage: dict[str, list[int]] = {}

@@ -58,12 +58,16 @@ class KeptFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsideCount:
-    """How many records went to ``quarantine`` or ``dead-letter`` for a reason, and when the last of them did."""
+    """How many records went to ``quarantine`` or ``dead-letter`` for a reason, and when the last of them did.
+
+    ``settled`` of them were released, redelivered or rejected since.
+    """
 
     topic: str
     reason: str
     count: int
     at: int
+    settled: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,7 @@ class LedgerOverview:
         findings: How many are kept.
         newest_findings: The newest of them, newest first.
         set_aside: What went to quarantine and dead letters.
+        requested: Decisions of operators about those that are not done yet.
         sink: None while the sink works, or nothing is known of it.
         content: Large content that is on its way.
     """
@@ -108,6 +113,7 @@ class LedgerOverview:
     findings: int
     newest_findings: tuple[KeptFinding, ...]
     set_aside: tuple[AsideCount, ...]
+    requested: int
     sink: SinkState | None
     content: AwaitedContent
 
@@ -135,11 +141,14 @@ def overview(connection: sqlite3.Connection) -> LedgerOverview:
             )
         ),
         set_aside=tuple(
-            AsideCount(topic=topic, reason=reason, count=count, at=at)
-            for topic, reason, count, at in connection.execute(
-                "SELECT topic, reason, count, at FROM set_aside ORDER BY topic DESC, count DESC, reason"
+            AsideCount(topic=topic, reason=reason, count=count, at=at, settled=min(count, settled))
+            for topic, reason, count, at, settled in connection.execute(
+                "SELECT s.topic, s.reason, s.count, s.at, (SELECT count(*) FROM act a WHERE a.topic = s.topic"
+                " AND a.refused_for = s.reason AND a.state = 2) FROM set_aside s"
+                " ORDER BY s.topic DESC, s.count DESC, s.reason"
             )
         ),
+        requested=_row(connection, "SELECT count(*) FROM act WHERE state IN (0, 1)")[0],
         sink=_sink(connection),
         content=awaited_content(connection),
     )

@@ -17,7 +17,7 @@ from docbus.transport.port import Record
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from docbus.consumers.inspection import StreamKey
     from docbus.consumers.sinks.port import Outcome
@@ -92,6 +92,24 @@ def read_waiting(connection: sqlite3.Connection) -> dict[StreamKey, Waiting]:
             " JOIN (SELECT min(parked) AS parked, count(*) AS records, sum(size) AS size"
             " FROM parked GROUP BY sender, epoch) AS g ON g.parked = p.parked"
         )
+    }
+
+
+def due_of(
+    waiting: Mapping[StreamKey, Waiting], assigned: Collection[int], now_ms: int, *, changed: bool
+) -> dict[StreamKey, Waiting]:
+    """Return the streams whose time has come.
+
+    Args:
+        waiting: All that wait.
+        assigned: Partitions read here; of those that are being given out anew, nothing: another may be at it.
+        now_ms: Now.
+        changed: Whether the directory has, so that what was undecided may be decided.
+    """
+    return {
+        key: stream
+        for key, stream in waiting.items()
+        if (stream.due_at <= now_ms or (changed and stream.cause == INDETERMINATE)) and stream.partition in assigned
     }
 
 

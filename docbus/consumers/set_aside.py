@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -11,9 +12,12 @@ from docbus.consumers.aside import FOREIGN_PREFIX
 from docbus.errors import TransportError
 from docbus.limits import MIB
 from docbus.transport import topics
+from docbus.transport.port import Record
 
 if TYPE_CHECKING:
-    from docbus.transport.port import Record, Transport
+    from collections.abc import Collection
+
+    from docbus.transport.port import Transport
 
 PARTITION = 0
 """These topics have one partition, see ``registry.provision``."""
@@ -21,6 +25,8 @@ READ_RECORDS = 256
 """Records of one read."""
 READ_BYTES = 8 * MIB
 """Bytes of one read; at least one record comes."""
+MAX_READ_BYTES = 16 * MIB
+"""Bytes of records by number that are in memory at once."""
 READ_SECONDS = 5.0
 """Seconds to wait for a record that the bounds say is there."""
 
@@ -75,26 +81,6 @@ class SetAside:
         return sha256(self.value).hexdigest()
 
 
-async def read_newest(transport: Transport, topic: str, count: int) -> list[SetAside]:
-    """Return the newest records, the oldest of them first.
-
-    Raises:
-        TransportError: The topic is missing or cannot be read.
-    """
-    first, end = (await transport.bounds(topic)).get(PARTITION, (0, 0))
-    offset = max(first, end - count)
-    found: list[SetAside] = []
-    while offset < end:
-        records = await transport.read(
-            topic, PARTITION, offset, max_records=READ_RECORDS, max_bytes=READ_BYTES, wait=READ_SECONDS
-        )
-        if not records:
-            raise TransportError(f"{topic} ends at offset {end}, but nothing was read from {offset} on")
-        found += [set_aside_of(record) for record in records if record.offset < end]
-        offset = records[-1].offset + 1
-    return found
-
-
 async def read_one(transport: Transport, topic: str, number: int) -> SetAside:
     """Return the record with this offset.
 
@@ -109,6 +95,53 @@ async def read_one(transport: Transport, topic: str, number: int) -> SetAside:
     if not records or records[0].offset != number:
         raise TransportError(f"{topic} has no record {number} any more", hint="The command `ls` lists those it has.")
     return set_aside_of(records[0])
+
+
+async def read_numbers(transport: Transport, topic: str, numbers: Collection[int]) -> dict[int, Record | None]:
+    """Return the records with these offsets, None where there is none any more, in few reads.
+
+    Numbers beyond what fits into ``MAX_READ_BYTES`` are left out; at least one is in the answer.
+
+    Raises:
+        TransportError: The topic is missing or cannot be read.
+    """
+    first, end = (await transport.bounds(topic)).get(PARTITION, (0, 0))
+    found: dict[int, Record | None] = {number: None for number in numbers if not first <= number < end}
+    wanted = deque(sorted(number for number in numbers if first <= number < end))
+    size = 0
+    while wanted and size < MAX_READ_BYTES:
+        # Up to the last number of a window, so that one by itself costs one record.
+        window = max(number for number in wanted if number < wanted[0] + READ_RECORDS)
+        records = await transport.read(
+            topic,
+            PARTITION,
+            wanted[0],
+            max_records=window - wanted[0] + 1,
+            max_bytes=READ_BYTES,
+            wait=READ_SECONDS,
+        )
+        if not records:
+            raise TransportError(f"{topic} ends at offset {end}, but nothing was read from {wanted[0]} on")
+        read = {record.offset: record for record in records}
+        while wanted and wanted[0] <= records[-1].offset:
+            record = found[wanted[0]] = read.get(wanted[0])
+            size += len(record.value or b"") if record is not None else 0
+            wanted.popleft()
+    return found
+
+
+def original_of(record: Record, agency: str) -> Record:
+    """Return the record as it was in the inbox; value and key are exact, all else is as our headers say: hints."""
+    found = set_aside_of(record)
+    return Record(
+        topic=found.topic or topics.inbox(agency),
+        partition=found.partition or 0,
+        offset=found.offset or 0,
+        timestamp_ms=record.timestamp_ms if found.stored_at is None else found.stored_at,
+        key=record.key,
+        value=record.value,
+        headers=found.headers,
+    )
 
 
 def set_aside_of(record: Record) -> SetAside:

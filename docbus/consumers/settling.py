@@ -10,6 +10,8 @@ from docbus.consumers.items import body_digest
 from docbus.consumers.parking import BEHIND
 from docbus.consumers.ranges import encode_range, ranges_of
 from docbus.consumers.rejections import tell_rejection
+from docbus.consumers.requests import settled_of, write_settled
+from docbus.consumers.sorting import REJECTED_BY_OPERATOR
 from docbus.consumers.streams import Place
 from docbus.envelope.statement import RECEIPT_TYPE, DocumentBody
 from docbus.producers.outbox import WaitingStatement, add_statements
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from docbus.consumers.items import Item
     from docbus.consumers.ledger import StreamEntry
     from docbus.consumers.ranges import Decided
+    from docbus.consumers.requests import Settled
     from docbus.consumers.wanted import BodyKey, NewWanted
     from docbus.envelope.statement import Body
 
@@ -81,6 +84,9 @@ class Settlement:
         self.dropped: list[int] = []
         """Large content that nobody waits for any more, once this is stored; its files are to be removed."""
         self.entries: dict[StreamKey, StreamEntry] = {}
+        self.settled: list[Settled] = []
+        """What comes of requests."""
+        self._turned: list[tuple[int, int, int]] = []
 
     @property
     def adds_statements(self) -> bool:
@@ -111,13 +117,18 @@ class Settlement:
             jitter: Factor of pauses.
         """
         for item in items:
-            if item.findings:
+            settled = settled_of(item, now_ms=self._now_ms, factor=jitter()) if item.request is not None else None
+            if settled is not None:
+                self.settled.append(settled)
+                if not item.parks and item.reason is not None:
+                    continue
+            if item.findings and (settled is None or item.aside is None):
                 sender = item.key[0] if item.key else item.findings[0][1].partition(": ")[0]
                 record = item.record
                 self._findings += [
                     (code, sender, shown(detail), record.partition, record.offset) for code, detail in item.findings
                 ]
-            if item.aside is not None:
+            if item.aside is not None and settled is None:
                 counted = item.aside.where, item.aside.code
                 self._asides[counted] = self._asides.get(counted, 0) + 1
             if item.wanted:
@@ -181,6 +192,9 @@ class Settlement:
         verified = passed.verified
         statement, digest = verified.statement, verified.digest
         sequence = statement.position.sequence
+        if item.before is not None:
+            self._turn(item, key, streams[key].number, sequence, digest)
+            return
         if statement.payload_type != RECEIPT_TYPE:
             covered = self._covered.get(key)
             if covered is None:
@@ -197,6 +211,16 @@ class Settlement:
         previous = entry.stream.previous_of(sequence)
         self._taken.append((entry.number, sequence, item.refusal, self._now_ms, digest, previous))
         self._take_body(item, statement.body, entry.number, sequence)
+
+    def _turn(self, item: Item, key: StreamKey, number: int, sequence: int, digest: bytes) -> None:
+        """A position that was refused and is decided anew: refused may become filed, and nothing else."""
+        if item.refusal is None:
+            self._covered.setdefault(key, {})[sequence] = digest, None
+            self._turned.append((self._now_ms, number, sequence))
+            if item.document is not None:
+                self._documents.append((*item.document, item.body_digest, number, sequence, item.reference))
+        elif item.refusal == REJECTED_BY_OPERATOR and item.text:
+            self._rejections.append(item)
 
     def _take_body(self, item: Item, body: Body, number: int, sequence: int) -> None:
         if item.document is not None:
@@ -236,6 +260,9 @@ class Settlement:
         )
         connection.executemany(_STREAM, [_stream_row(entry, now_ms) for entry in self.entries.values()])
         connection.executemany(_TAKEN, self._taken)
+        connection.executemany(
+            "UPDATE incoming SET reason = NULL, decided_at = ? WHERE stream = ? AND sequence = ?", self._turned
+        )
         connection.executemany(_DOCUMENT, self._documents)
         self._write_holes(connection)
         connection.executemany(parking.INSERT, self._parked)
@@ -257,6 +284,7 @@ class Settlement:
         for rejection in told:
             rejection.record(connection, agency=self._agency, now_ms=now_ms)
         self._write_findings(connection, made)
+        write_settled(connection, self.settled, now_ms)
         connection.executemany(_ASIDE, [(*counted, count, now_ms) for counted, count in self._asides.items()])
         connection.executemany(
             _PARTITION,

@@ -23,11 +23,13 @@ from docbus.consumers.inspection import Failed, Passed, Undecided
 from docbus.consumers.items import BEHIND_ANOTHER, body_digest, decide, follow
 from docbus.consumers.ledger import StreamEntry
 from docbus.consumers.parking import CONTENT, INDETERMINATE, UNDECIDED_LIMIT_MS, Reason
+from docbus.consumers.requests import only_noted
 from docbus.consumers.sinks.port import NOTHING_FETCHED, Delivery
 from docbus.consumers.streams import EVIDENCE, Place, Stream
 from docbus.consumers.wanted import wanted_of
 from docbus.documents.refusals import CONTENT_TOO_LARGE, RESENDABLE
 from docbus.documents.statuses import StatusCode
+from docbus.envelope.act import REJECT
 from docbus.envelope.statement import DocumentBody, StatusBody
 from docbus.limits import MAX_OPEN_EPOCHS
 from docbus.verification.verifier import concerns_sender
@@ -50,6 +52,8 @@ FOREIGN_STATUS = "status_foreign"
 """A status of a document that its issuer and this agency did not exchange."""
 NOT_AFTER_PASSED = "not_after_passed"
 """The broker stored the document after the time until which its sender wanted it delivered."""
+REJECTED_BY_OPERATOR = "rejected_by_operator"
+"""An operator of the recipient decided that the document is refused for good; a status says why."""
 TOO_MANY_EPOCHS = "epochs_exceeded"
 """One more open epoch than are remembered of a sender."""
 
@@ -94,7 +98,9 @@ class Sorter:
     def sort(self, items: Sequence[Item], inspected: Sequence[Inspected]) -> None:
         """Give every item the beginning of its fate."""
         for item, found in zip(items, inspected, strict=True):
-            if type(found) is Passed:
+            if item.request is not None and only_noted(item.request, found):
+                item.resolved = True
+            elif type(found) is Passed:
                 self._passed(item, found)
             elif type(found) is Undecided:
                 self._undecided(item, found)
@@ -138,7 +144,7 @@ class Sorter:
         place = entry.stream.feed(position.sequence, position.previous, verified.digest)
         if place is not Place.NEW:
             self._unusual(item, place, position.sequence)
-            if item.resolved or place is Place.DUPLICATE:
+            if not item.reopen(body) and (item.resolved or place is Place.DUPLICATE):
                 return
         item.place = place
         self._positions[key, position.sequence] = item
@@ -206,8 +212,9 @@ class Sorter:
         item.body_digest = body_digest(body)
         first = self._documents.get(document)
         known = self._context.documents.get(document)
-        if known is not None and known.reason in RESENDABLE and known.body_digest == item.body_digest:
-            # Refused for want of content alone: this statement may bring it.
+        anew = known is not None and (known.reason in RESENDABLE or (item.request is not None and known.reason))
+        if anew and known is not None and known.body_digest == item.body_digest:
+            # Refused for want of content alone, and this statement may bring it; or an operator wants it tried anew.
             known = None
         before = first.body_digest if first is not None else known.body_digest if known is not None else None
         if before is None:
@@ -233,8 +240,17 @@ class Sorter:
     def _new_document(self, item: Item, passed: Passed, body: DocumentBody) -> None:
         """A document that was not decided before: refused for what it says, waiting for its content, or to be filed."""
         verified, package = passed
-        if body.not_after is not None and item.record.timestamp_ms > body.not_after:
-            item.refuse(NOT_AFTER_PASSED, DEAD_LETTER, "C2", "stored after the time until which it was to be delivered")
+        request = item.request
+        # On request it is delivered now, whenever it came: what the sender signed is not for an operator to change.
+        stored_at = item.record.timestamp_ms if request is None else self._now_ms
+        if request is not None and request.action == REJECT:
+            item.refuse(REJECTED_BY_OPERATOR, DEAD_LETTER, "C3", "rejected by an operator of this agency")
+            item.text = request.reason
+        elif body.not_after is not None and stored_at > body.not_after:
+            when = "stored" if request is None else "it would be delivered"
+            item.refuse(
+                NOT_AFTER_PASSED, DEAD_LETTER, "C2", f"{when} after the time until which it was to be delivered"
+            )
         elif body.concerns and not concerns_sender(verified.statement):
             item.refuse(FOREIGN_DOCUMENT, DEAD_LETTER, "C2", f"a {body.kind} of another agency's document")
         elif package is not None and (not body.attachments or self._has_content(item, passed, body)):

@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
-from docbus.consumers import attempts, parking
+from docbus.consumers import attempts, parking, requests
 from docbus.consumers.attempts import Attempts
+from docbus.consumers.content_limits import USUAL_LIMITS, ContentLimits
 from docbus.consumers.fetching import Fetcher
 from docbus.consumers.filing import CLOSE_SECONDS, Filing
 from docbus.consumers.holding import Patience, StopReceiving
@@ -37,16 +38,16 @@ from docbus.consumers.inspection import Inspector
 from docbus.consumers.intake import Intake
 from docbus.consumers.items import Item
 from docbus.consumers.lanes import Lanes
+from docbus.consumers.redrive import Redrive
 from docbus.consumers.starting import find_beginning
 from docbus.errors import DiskFullError, GroupBusyError, SinkUnavailableError, TransportError
-from docbus.limits import KIB, MIB
 from docbus.producers.pauses import Pause, jitter
 from docbus.storage.content import CONTENT_NAME, ContentFolder
 from docbus.storage.locks import hold
 from docbus.transport import topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from docbus.clock import Clock
     from docbus.consumers.intake import Fetched
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from docbus.identity.encryption import Decrypter
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
-    from docbus.transport.port import Subscription, Transport
+    from docbus.transport.port import Record, Subscription, Transport
     from docbus.verification.verifier import Verifier
 
 log = structlog.get_logger(__name__)
@@ -63,21 +64,6 @@ LOCK_NAME = "inbox.lock"
 """The lock file, beside the database: a ledger has one writer at a time."""
 FETCH_SECONDS = 1.0
 """Seconds a fetch waits for a first record; also how late a parked record may be taken up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentLimits:
-    """How much large content is taken.
-
-    Args:
-        document_bytes: Of one document; more is refused.
-        spool_bytes: Of all documents that are not filed yet; more waits. At least ``document_bytes``.
-    """
-
-    document_bytes: int = 4 * KIB * MIB
-    """4 GiB."""
-    spool_bytes: int = 16 * KIB * MIB
-    """16 GiB."""
 
 
 _KINDS = 2
@@ -120,7 +106,7 @@ class Subscriber:
         start: Mapping[int, int] | None = None,
         group: str | None = None,
         content: ContentFolder | None = None,
-        limits: ContentLimits = ContentLimits(),
+        limits: ContentLimits = USUAL_LIMITS,
         shared: bool = False,
         factor: Callable[[], float] = jitter,
     ) -> None:
@@ -171,6 +157,18 @@ class Subscriber:
             attempts=self._attempts,
             shared=shared,
         )
+        self._redrive = Redrive(
+            agency=agency,
+            database=database,
+            transport=transport,
+            snapshot=snapshot,
+            inspect=lambda records: self._intake.inspect(records, "inspected, requested"),
+            filing=self._filing,
+            patience=self._patience,
+            clock=clock,
+            attempts=self._attempts,
+            acquit=self._acquit,
+        )
         self._tried_under = -1
         self._generation = -1
         self._committed: dict[int, int] = {}
@@ -191,13 +189,32 @@ class Subscriber:
             StorageError: The ledger cannot be read or written; a full disk is waited for.
             ConfigurationError: The sink cannot work as it is set up.
         """
-        patience = self._patience
-        patience.stop = stop
+        async with self._holding(stop):
+            await self._redrive.begin(self._sink)
+            await self._join(idle_seconds)
+
+    async def redrive(self, stop: asyncio.Event) -> None:
+        """Do what operators requested of records that were set aside, until nothing is due; the inbox is not read.
+
+        Raises errors as :meth:`run`.
+        """
+        async with self._holding(stop):
+            await self._redrive.run(stop)
+
+    async def _acquit(self, records: Sequence[Record]) -> None:
+        """Note that work on records has come to its end."""
+        if self._attempts.acquit(records):
+            await self._remember_suspects()
+
+    @asynccontextmanager
+    async def _holding(self, stop: asyncio.Event) -> AsyncIterator[None]:
+        """Hold the folder's inbox with the sink started; a stop that comes while something is held ends the block."""
+        self._patience.stop = stop
         with hold(self._database.path.parent / LOCK_NAME, "receiving", self._clock):
             try:
                 await self._look_back()
-                await patience.persist("sink", self._sink.start, SinkUnavailableError)
-                await self._join(idle_seconds)
+                await self._patience.persist("sink", self._sink.start, SinkUnavailableError)
+                yield
             except StopReceiving:
                 log.info("receiving_stopped_early", agency=self._agency)
             finally:
@@ -270,7 +287,7 @@ class Subscriber:
         try:
             while True:
                 await self._follow_group(subscription)
-                resumed = await self._resume(subscription)
+                resumed = await self._resume(subscription) | await self._redrive.step()
                 # Where something is suspected, nothing else is in hand while it is worked on.
                 lanes.ask(one_by_one=bool(self._attempts.suspects))
                 if resumed and not lanes.ready and not self._patience.stop.is_set():
@@ -310,6 +327,7 @@ class Subscriber:
         left = {waiting.partition for waiting in self._filing.waiting.values()} - subscription.assigned
         if left and self._shared:
             await self._filing.release(left)
+            await self._redrive.restore()
 
     async def _take(self, fetched: Fetched, subscription: Subscription, lanes: Lanes | None) -> None:
         """Deliver, store and commit one fetch, unless its partitions have moved meanwhile."""
@@ -333,8 +351,7 @@ class Subscriber:
             moved=lambda: subscription.generation != generation,
             between=None if lanes is None or lanes.took_express else between,
         )
-        if self._attempts.acquit(fetched.records):
-            await self._remember_suspects()
+        await self._acquit(fetched.records)
         offsets = {
             number: state.next_offset
             for number, state in self._filing.partitions.items()
@@ -357,25 +374,20 @@ class Subscriber:
             return False
         position, now_ms = self._snapshot().position, self._clock.now_ms()
         changed, self._tried_under = position != self._tried_under, position
-        assigned = subscription.assigned
-        due = {
-            key: stream
-            for key, stream in waiting.items()
-            if (stream.due_at <= now_ms or (changed and stream.cause == parking.INDETERMINATE))
-            # Of partitions that are being given out anew, nothing: another may be at it.
-            and stream.partition in assigned
-        }
+        due = parking.due_of(waiting, subscription.assigned, now_ms, changed=changed)
         if not due:
             return False
-        parked = await self._database.read(lambda connection: parking.read_parked(connection, due, self._topic))
+        parked, requested = await self._database.read(
+            lambda c: (parking.read_parked(c, due, self._topic), requests.read_waiting(c))
+        )
         parked = parked[: self._attempts.portion]
         records = [one.record for one in parked]
         inspected = await self._intake.inspect(records, "inspected, resumed")
         items = [Item(one.record, found, one) for one, found in zip(parked, inspected, strict=True)]
+        requests.recognise(items, requested)
         generation = subscription.generation
         await self._filing.process(
             items, inspected, moved=lambda: subscription.generation != generation, resumed=due.keys()
         )
-        if self._attempts.acquit(records):
-            await self._remember_suspects()
+        await self._acquit(records)
         return True

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docbus import Agency, DocumentReference
+from docbus import Agency, DocumentReference, Reject
+from docbus.consumers.sinks.folder import FolderSink
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from tests.support.agencies import found_exchange
 from tests.support.pages import environment, missing_lines, programs, run_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from docbus import Delivery
 
 HANOI = "vn:H26"
 TAYNINH = "000.00.00.H53"
@@ -54,7 +57,7 @@ async def deliver(exchange: Path) -> None:
 
 
 async def set_something_aside(exchange: Path) -> None:
-    """Put one record into Tây Ninh's quarantine, and one into its dead letters."""
+    """Put one record into Tây Ninh's quarantine; a document its system refuses and a late one into its dead letters."""
     async with AsyncExitStack() as stack:
         hanoi, tayninh = [
             await stack.enter_async_context(Agency.open(exchange / name)) for name in ("hanoi", "tayninh")
@@ -62,10 +65,18 @@ async def set_something_aside(exchange: Path) -> None:
         await hanoi.transport.append(
             [NewRecord(topic=topics.inbox(tayninh.id), key=HANOI.encode(), value=b"no envelope")]
         )
-        await hanoi.publish(exchange / LETTER, to=[TAYNINH], id="late", not_after=1)
-        for agency in (hanoi, tayninh):
-            await stack.enter_async_context(agency.serving())
-        await hanoi.wait("late", until="received", timeout=PROGRAM_SECONDS)
+        await hanoi.publish(exchange / LETTER, to=[TAYNINH], id="letter-1")
+        await stack.enter_async_context(hanoi.serving())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FolderSink, "deliver", _refuse)
+            async with tayninh.serving():
+                await hanoi.publish(exchange / LETTER, to=[TAYNINH], id="late", not_after=1)
+                for name in ("letter-1", "late"):
+                    await hanoi.wait(name, until="received", timeout=PROGRAM_SECONDS)
+
+
+async def _refuse(_sink: FolderSink, batch: Sequence[Delivery]) -> list[Reject]:
+    return [Reject("not_competent") for _ in batch]
 
 
 def wrong_lines(page: str, exchange: Path) -> list[tuple[str, str]]:
@@ -104,8 +115,8 @@ def archived(exchange: Path) -> list[bytes]:
     return [file.read_bytes() for file in exchange.glob("archive/*/0")]
 
 
-def test_quarantine_and_dead_letters_are_shown(exchange: Path) -> None:
-    """The commands find what was set aside, with step and reason."""
+def test_what_was_set_aside_is_mended(exchange: Path) -> None:
+    """The commands find what was set aside, with step and reason, and redeliver, release and reject it."""
     asyncio.run(set_something_aside(exchange))
 
     assert [] == wrong_lines("docs/how-to/look-at-what-was-set-aside.md", exchange)

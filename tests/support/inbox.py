@@ -92,7 +92,7 @@ class Inbox:
     async def found(self) -> None:
         """Create the topics."""
         names = [name for agency in AGENCIES for name in (topics.inbox(agency), topics.content(agency))]
-        names += [topics.quarantine(ME), topics.dead_letter(ME)]
+        names += [topics.quarantine(ME), topics.dead_letter(ME), topics.ledger(ME)]
         await self.bus.create([topics.spec_of(name) for name in names])
 
     async def post(self, *posted: Posted) -> None:

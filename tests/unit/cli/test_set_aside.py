@@ -99,7 +99,7 @@ def test_dead_letters_are_listed_and_shown(
     listed = docbus("-C", "H26", "dead-letter", "ls", "--output", "json").json[0]
     shown = docbus("-C", "H26", "dead-letter", "show", 0)
 
-    assert "empty" == empty.out.strip()
+    assert empty.out.startswith("nothing is open")
     assert ("sink_conflict", "C3", None) == (listed["reason"], listed["step"], listed["offset"])
     assert "2026-11-23T09:00:00.000Z" == listed["set_aside_at"]
     assert "there is something under this name" in shown.out

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from docbus.consumers.content_limits import ContentLimits
 from docbus.consumers.fetching import MISSING_LIMIT_MS
 from docbus.consumers.sinks.port import Conflict, Reject, Retry
-from docbus.consumers.subscriber import ContentLimits
 from docbus.documents.statuses import StatusCode
 from docbus.limits import PART_BYTES
 from docbus.storage.content import ContentFolder

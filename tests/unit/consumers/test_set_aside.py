@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from docbus.consumers.aside import QUARANTINE, Aside, aside_record
-from docbus.consumers.set_aside import read_newest, read_one
+from docbus.consumers.set_aside import original_of, read_numbers, read_one
 from docbus.errors import TopicMissingError, TransportError
 from docbus.transport import topics
 from docbus.transport.port import Record
@@ -58,12 +58,33 @@ async def test_record_is_read_as_it_was_set_aside(transport: SqliteTransport) ->
     assert (("ce_id", b"1"), ("docbus_reason", b"a lie")) == found.headers
 
 
-async def test_newest_records_are_read(transport: SqliteTransport) -> None:
-    """Of many, as many as are asked for, the newest, in their order."""
-    await _set_aside(transport, 5)
+async def test_records_are_read_by_number(transport: SqliteTransport) -> None:
+    """Numbers that are there come with their records, those that are not with None, in few reads."""
+    await _set_aside(transport, 700)
+    reads = 0
+    genuine = transport.read
 
-    assert [3, 4] == [found.number for found in await read_newest(transport, TOPIC, 2)]
-    assert [0, 1, 2, 3, 4] == [found.number for found in await read_newest(transport, TOPIC, 99)]
+    async def counted(*place: Any, **limits: Any) -> list[Record]:
+        nonlocal reads
+        reads += 1
+        return await genuine(*place, **limits)
+
+    transport.read = counted  # type: ignore[method-assign] # only to count
+
+    found = await read_numbers(transport, TOPIC, [*range(300), 650, 900])
+
+    assert {*range(300), 650, 900} == found.keys()
+    assert found[900] is None
+    assert b"value 650" == (found[650] or pytest.fail("no record")).value
+    assert 3 == reads
+
+
+async def test_original_record_is_made_again(transport: SqliteTransport) -> None:
+    """Key, value and headers are those that came, and place and time those that our headers say."""
+    await _set_aside(transport, 1)
+    (kept,) = await transport.read(TOPIC, 0, 0, max_records=1, max_bytes=1 << 20, wait=0.0)
+
+    assert _record(0, (("ce_id", b"1"), ("docbus_reason", b"a lie"))) == original_of(kept, "vn:H26")
 
 
 async def test_number_out_of_range_is_refused(transport: SqliteTransport) -> None:
@@ -74,4 +95,4 @@ async def test_number_out_of_range_is_refused(transport: SqliteTransport) -> Non
     with pytest.raises(TransportError, match="it holds 0 to 1"):
         await read_one(transport, TOPIC, 2)
     with pytest.raises(TopicMissingError):
-        await read_newest(transport, topics.dead_letter("vn:H26"), 1)
+        await read_numbers(transport, topics.dead_letter("vn:H26"), [1])
