@@ -192,8 +192,9 @@ class AnswerReader:
     async def _take(self, records: Sequence[Record], thread: ThreadPoolExecutor) -> int:
         """Take in what is an answer; return from where to read on."""
         loop = asyncio.get_running_loop()
-        now_ms = self._clock.now_ms()
-        found = await loop.run_in_executor(thread, self._inspect, records, self._snapshot(), now_ms)
+        snapshot = self._snapshot()
+        now_ms = max(self._clock.now_ms(), snapshot.made_at)
+        found = await loop.run_in_executor(thread, self._inspect, records, snapshot, now_ms)
         answers = [one for _, one in found if isinstance(one, Passed)]
         offset = records[-1].offset + 1
         for record, one in found:

@@ -31,7 +31,7 @@ from docbus.errors import DocbusError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from docbus.transport.port import Record
@@ -45,6 +45,8 @@ CONDEMNED_AT = len(PORTIONS) + 3
 """Deaths after which a record is condemned: narrowed down to it, and then three more alone."""
 ALIVE_SECONDS = 10.0
 """Seconds of work after which a death is no fault of the records in hand."""
+REACH = 2048
+"""Offsets that the next fetches may reach: one that is taken, and one ahead of it."""
 MAX_SUSPECTS = 256
 """Suspects that are remembered; the oldest are forgotten. A death makes a few."""
 
@@ -61,6 +63,13 @@ class Suspect(NamedTuple):
     def condemned(self) -> bool:
         """Whether it is one record, and has had all its chances."""
         return self.first == self.last and self.deaths >= CONDEMNED_AT
+
+
+def portion_of(suspects: Collection[Suspect]) -> int | None:
+    """Return how many records may be taken at a time while these are suspected, or None if there are none."""
+    if not suspects:
+        return None
+    return min(PORTIONS[min(one.deaths, len(PORTIONS)) - 1] for one in suspects)
 
 
 Span = tuple[int, int, int]
@@ -139,12 +148,32 @@ class Attempts:
         if descriptor is not None:
             os.close(descriptor)
 
-    @property
-    def portion(self) -> int | None:
-        """How many records may be taken at a time, or None if nothing is suspected."""
-        if not self.suspects:
-            return None
-        return min(PORTIONS[min(one.deaths, len(PORTIONS)) - 1] for one in self.suspects)
+    def forgive(self) -> None:
+        """Forget what the process before this one had in hand, now that its suspects are remembered elsewhere.
+
+        Otherwise a process that ends before it takes anything in hand would leave the same note to be counted again.
+        """
+        self._note()
+
+    def portion(self, records: Sequence[Record]) -> int | None:
+        """Return how many of these records may be taken at a time, or None if none of them is suspected."""
+        places = [(record.partition, record.offset) for record in (records if self.suspects else ())]
+        return portion_of(
+            [one for one in self.suspects if any(one.partition == p and one.first <= o <= one.last for p, o in places)]
+        )
+
+    def near(self, assigned: Collection[int], next_offset: Callable[[int], int]) -> list[Suspect]:
+        """Return the suspects that the next fetch may bring: only there is it worth while to go slowly.
+
+        Args:
+            assigned: Partitions that are read.
+            next_offset: Where reading goes on in each.
+        """
+        return [
+            one
+            for one in self.suspects
+            if one.partition in assigned and one.first - REACH < next_offset(one.partition) <= one.last
+        ]
 
     def condemns(self, record: Record) -> Suspect | None:
         """Return why a record goes to quarantine unseen, if it does."""

@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
-from docbus.consumers.attempts import CRASH_LOOP
+from docbus.consumers.attempts import CRASH_LOOP, portion_of
 from docbus.consumers.inspection import Failed
 from docbus.errors import TransportError
 from docbus.limits import MIB
@@ -46,6 +46,7 @@ class Intake:
         clock: Times.
         patience: Pauses while no broker answers.
         attempts: Notes what is in hand, and says what is not to be looked at any more.
+        next_offset: Tells where reading goes on in a partition.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Intake:
         clock: Clock,
         patience: Patience,
         attempts: Attempts,
+        next_offset: Callable[[int], int],
     ) -> None:
         self._inspector = inspector
         self._snapshot = snapshot
         self._clock = clock
         self._patience = patience
         self._attempts = attempts
+        self._next_offset = next_offset
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="docbus-verify")
 
     def close(self) -> None:
@@ -78,7 +81,8 @@ class Intake:
         records = await self._patience.persist(
             "inbox",
             lambda: subscription.fetch(
-                max_records=self._attempts.portion or MAX_FETCH_RECORDS,
+                max_records=portion_of(self._attempts.near(subscription.assigned, self._next_offset))
+                or MAX_FETCH_RECORDS,
                 max_bytes=MAX_FETCH_BYTES,
                 wait=wait,
                 express=express,
@@ -104,7 +108,9 @@ class Intake:
                 text = f"{suspect.deaths} times the process died while it worked on this record, the last ones alone"
                 condemned[index] = Failed(CRASH_LOOP, "C1", text, None)
         loop = asyncio.get_running_loop()
-        snapshot, now_ms = self._snapshot(), self._clock.now_ms()
+        snapshot = self._snapshot()
+        # The registrar signed that it was later than its last entry: a clock that says otherwise was set back.
+        now_ms = max(self._clock.now_ms(), snapshot.made_at)
         checked = [record for index, record in enumerate(records) if index not in condemned]
         found: list[Inspected] = []
         with self._attempts.working(hand, checked):

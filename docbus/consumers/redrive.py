@@ -127,7 +127,7 @@ class Redrive:
         """
         now_ms = self._clock.now_ms()
         due = await self._database.read(lambda connection: requests.read_due(connection, now_ms))
-        taken = requests.portion_of(due)[: self._attempts.portion]
+        taken = requests.portion_of(due)
         if not taken:
             return False
         # Taken back unless the process dies, or is about to: then it counts against them.

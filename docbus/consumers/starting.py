@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from docbus.consumers.settling import PartitionState, read_partitions
+from docbus.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,7 +58,7 @@ async def find_beginning(
 
     Raises:
         TopicMissingError: There is no such inbox.
-        BrokerUnavailableError: No broker answers.
+        BrokerUnavailableError: No broker answers, or not in time.
     """
     bounds = await transport.bounds(topic)
     committed = await transport.committed(group, topic)
@@ -99,7 +100,10 @@ async def _resume(transport: Transport, topic: str, state: PartitionState, first
     records = await transport.read(
         topic, state.partition, at, max_records=1, max_bytes=ANCHOR_BYTES, wait=ANCHOR_SECONDS
     )
-    if records and records[0].offset == at and sha256(records[0].value or b"").digest() == state.anchor_digest:
+    if not records:
+        # Brokers that are slow to answer say nothing about the topic.
+        raise BrokerUnavailableError(f"record {at} of {topic}/{state.partition}, the last one decided, cannot be read")
+    if records[0].offset == at and sha256(records[0].value or b"").digest() == state.anchor_digest:
         return state.next_offset
     log.warning("inbox_made_anew", **known, anchor=at)
     return first

@@ -128,6 +128,7 @@ class Subscriber:
             clock=clock,
             patience=self._patience,
             attempts=self._attempts,
+            next_offset=self._start,
         )
         content = content or ContentFolder(database.path.parent / CONTENT_NAME)
         self._arrived = asyncio.Event()
@@ -231,6 +232,7 @@ class Subscriber:
             log.warning("receiving_had_died", agency=self._agency, suspects=[one._asdict() for one in suspects])
         self._attempts.suspects = suspects
         await self._remember_suspects()
+        self._attempts.forgive()
 
     async def _remember_suspects(self) -> None:
         suspects = self._attempts.suspects
@@ -289,7 +291,8 @@ class Subscriber:
                 await self._follow_group(subscription)
                 resumed = await self._resume(subscription) | await self._redrive.step()
                 # Where something is suspected, nothing else is in hand while it is worked on.
-                lanes.ask(one_by_one=bool(self._attempts.suspects))
+                near = self._attempts.near(subscription.assigned, self._start)
+                lanes.ask(one_by_one=bool(near))
                 if resumed and not lanes.ready and not self._patience.stop.is_set():
                     # Behind a large document there may be thousands; only a part of them is taken up at a time.
                     quiet_since = self._clock.monotonic()
@@ -300,7 +303,7 @@ class Subscriber:
                     continue
                 if self._patience.stop.is_set():
                     break
-                fetched = lanes.take(again=not self._attempts.suspects)
+                fetched = lanes.take(again=not near)
                 if fetched.records:
                     await self._take(fetched, subscription, lanes)
                 if fetched.records or resumed or self._fetcher.busy or self._arrived.is_set():
@@ -380,7 +383,7 @@ class Subscriber:
         parked, requested = await self._database.read(
             lambda c: (parking.read_parked(c, due, self._topic), requests.read_waiting(c))
         )
-        parked = parked[: self._attempts.portion]
+        parked = parked[: self._attempts.portion([one.record for one in parked])]
         records = [one.record for one in parked]
         inspected = await self._intake.inspect(records, "inspected, resumed")
         items = [Item(one.record, found, one) for one, found in zip(parked, inspected, strict=True)]

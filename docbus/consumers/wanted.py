@@ -211,7 +211,8 @@ WITH line AS (
     WINDOW document AS (PARTITION BY sender, document_id, revision, body)
 ), ready AS (
     SELECT wanted, together, remaining, urgent, row_number() OVER (PARTITION BY sender, epoch ORDER BY wanted) AS place
-    FROM line WHERE state = 0 AND due_at <= ? AND worst < 2 AND (before = 0 OR (begun AND before <= ?))
+    FROM line WHERE state = 0 AND (due_at <= ?1 OR due_at > ?1 + 300000 /* the longest pause: the clock was set back */)
+        AND worst < 2 AND (before = 0 OR (begun AND before <= ?2))
 )
 SELECT w.wanted, w.epoch, w.sender, w.document_id, w.revision, w.attachment, w.sealed_size, w.root, w.key, w.size,
     w.digest, w.hints, w.made_at, w.stored_at, w.attempts, w.missing_at, r.together, r.remaining, w.body

@@ -88,7 +88,9 @@ class Sealing:
             waiting, ground = self._database.read_now(_read)
             if not waiting:
                 break
-            snapshot, now_ms = self._snapshot(), self._clock.now_ms()
+            snapshot = self._snapshot()
+            # A clock that was set back must not date statements before the keys that sign them.
+            now_ms = max(self._clock.now_ms(), snapshot.made_at)
             able, failed = examine(waiting, snapshot)
             sealed = self._seal(able, ground, snapshot, now_ms) if able else []
             try:

@@ -124,6 +124,9 @@ class KafkaAdmin:
                 elif error is not TopicAlreadyExistsError:
                     raise self._refused(f"topic {topic} could not be created", error(text), factor)
         await self._settled(created)
+        # Other brokers learn of them a moment later, and one of those may be asked next.
+        seen_until = asyncio.get_running_loop().time() + TOPIC_VIEW_SECONDS
+        self._seen |= {spec.name: (spec.partitions, seen_until) for spec in unique if spec.name in created}
         return tuple(created)
 
     async def compare(self, specs: Sequence[TopicSpec]) -> tuple[Difference, ...]:

@@ -77,6 +77,7 @@ class FakeSnapshot:
     agencies: dict[str, FakeAgency] = field(
         default_factory=lambda: {name: FakeAgency() for name in (SENDER, ANNA, BINH, CHI)}
     )
+    made_at: int = 0
 
     def agency(self, agency_id: str) -> FakeAgency | None:
         return self.agencies.get(agency_id)

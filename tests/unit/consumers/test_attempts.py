@@ -116,3 +116,26 @@ def test_acquittal_goes_from_the_front() -> None:
     assert [Suspect(0, 14, 19, 1), *suspects[1:]] == acquit(suspects, [(0, 8, 13)])
     assert suspects[1:] == acquit(suspects, [(0, 8, 19)])
     assert suspects == acquit(suspects, [(0, 20, 30)])
+
+
+async def test_death_is_counted_once(tmp_path: Path) -> None:
+    """A process that ends before it takes anything in hand does not leave the note to be counted again."""
+    first, _ = reopened(tmp_path)
+    with first.working("hand", records(1, 2, 3)):
+        second, found = reopened(tmp_path)
+        assert [(0, 1, 3)] == found
+        second.forgive()
+        assert [] == reopened(tmp_path)[1]
+
+
+def test_only_what_is_near_is_read_slowly(tmp_path: Path) -> None:
+    """Suspects count where the next fetch may bring them: not far ahead, not behind, and not in others' partitions."""
+    made = Attempts(tmp_path)
+    made.suspects = [Suspect(0, 10_000, 10_099, 1), Suspect(1, 0, 9, 3)]
+    assert [] == made.near({0}, lambda _: 100)
+    assert made.suspects[:1] == made.near({0}, lambda _: 9_000) == made.near({0}, lambda _: 10_050)
+    assert [] == made.near({0}, lambda _: 10_100)
+    assert made.suspects[1:] == made.near({1}, lambda _: 0)
+    assert (64, 1, None) == tuple(
+        made.portion(records(offset, partition=partition)) for partition, offset in ((0, 10_000), (1, 9), (1, 10))
+    )

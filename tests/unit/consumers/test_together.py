@@ -255,3 +255,50 @@ def test_spec_of_an_inbox_with_an_express_partition() -> None:
     spec = topics.spec_of(topics.inbox(ME), partitions=3)
     assert isinstance(spec, TopicSpec)
     assert 3 == spec.partitions
+
+
+async def test_brokers_that_do_not_show_the_last_record_say_nothing_of_the_topic(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the last record decided cannot be read in time, reading is tried again, and nothing is read anew."""
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 3))
+    await inbox.receive()
+    read, silent = SqliteTransport.read, [True]
+
+    async def read_late(self: SqliteTransport, topic: str, *arguments: Any, **named: Any) -> Any:
+        if topic == topics.inbox(ME) and silent:
+            silent.pop()
+            return []
+        return await read(self, topic, *arguments, **named)
+
+    monkeypatch.setattr(SqliteTransport, "read", read_late)
+    offered = len(inbox.sink.calls)
+    await inbox.receive()
+
+    assert [] == silent
+    assert offered == len(inbox.sink.calls)
+    assert 3 == sum(last - first + 1 for _, first, last in inbox.ranges())
+
+
+async def test_clock_that_was_set_back_costs_no_document(inbox: Inbox) -> None:
+    """With a clock that is behind the directory by hours, what arrives is verified by the directory's time."""
+    inbox.clock.ms = inbox.exchange.snapshot.made_at - 6 * 60 * 60 * 1000
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 3))
+
+    await inbox.receive()
+
+    assert [] == await inbox.reasons()
+
+
+async def test_pause_that_a_wrong_clock_has_set_ends(inbox: Inbox) -> None:
+    """What a clock that was ahead has put off for hours has its turn once the clock is right again."""
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 1))
+    right = inbox.clock.ms
+    inbox.clock.ms = right + 6 * 60 * 60 * 1000
+    inbox.sink.answers = {"H26-00001": Retry("busy")}
+    await inbox.receive()
+    inbox.sink.answers, inbox.clock.ms = {}, right
+
+    await inbox.receive()
+
+    assert ["H26-00001"] == inbox.sink.order
