@@ -9,6 +9,10 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 PYTHON ?= python3
 ARGS ?=
 KAFKA ?=
+DOCUMENTS ?= 20000
+FAULTS ?= 100
+SEED ?=
+SECONDS ?= 90
 EDXML ?= $(wildcard ../shared/data/edxml)
 
 BIN := .venv/bin
@@ -16,7 +20,7 @@ RUN := $(BIN)/python
 # The environment is made anew when a lock, the project's own definition or the checkout's place changes.
 STAMP := .venv/.made-from-$(shell (pwd; cat requirements.txt requirements-dev.txt pyproject.toml) | cksum | tr -c '0-9\n' '-')
 
-.PHONY: help setup lock format lint test check vectors demo bench clean
+.PHONY: help setup lock format lint test check vectors demo faults fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +70,12 @@ vectors: $(STAMP) ## rebuild the golden vectors and show what would change
 
 demo: $(STAMP) ## agencies exchange real documents; KAFKA=host:port uses your brokers, EDXML=folder your edXML
 	@$(RUN) examples/demo.py $(if $(KAFKA),--kafka '$(KAFKA)') $(if $(EDXML),--edxml '$(EDXML)')
+
+faults: $(STAMP) ## break things on three Kafka nodes; DOCUMENTS=, FAULTS=, SEED= and ARGS= as in tests/faults/README.md
+	@$(RUN) -m tests.faults.harness --documents $(DOCUMENTS) --faults $(FAULTS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: $(STAMP) ## look for inputs that break a reader; needs atheris; SECONDS= for all targets together
+	@$(RUN) -m tests.fuzz --seconds $(SECONDS)
 
 bench: $(STAMP) ## measure against raw aiokafka; KAFKA=host:port uses your brokers, else one is started
 	@$(RUN) benchmarks/bench.py $(if $(KAFKA),--kafka '$(KAFKA)')
