@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from docbus.consumers.sinks.handler import IncomingDocument
     from docbus.consumers.sinks.port import (
         AlreadyThere,
+        Answer,
         Conflict,
         Created,
         DeliveredFile,
@@ -58,6 +59,7 @@ _HOMES = {
     "Agency": "docbus.client.agency",
     "AgencyId": "docbus.identity.agency",
     "AlreadyThere": "docbus.consumers.sinks.port",
+    "Answer": "docbus.consumers.sinks.port",
     "Conflict": "docbus.consumers.sinks.port",
     "Created": "docbus.consumers.sinks.port",
     "DeliveredFile": "docbus.consumers.sinks.port",
@@ -86,6 +88,7 @@ __all__ = [
     "Agency",
     "AgencyId",
     "AlreadyThere",
+    "Answer",
     "Conflict",
     "Created",
     "DeliveredFile",

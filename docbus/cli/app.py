@@ -16,6 +16,7 @@ from docbus.cli import (
     founding,
     provision,
     publish,
+    recall,
     redrive,
     registrar,
     replay,
@@ -85,7 +86,7 @@ def root(
     session.folder, session.quiet, session.verbose = folder, quiet, verbose
 
 
-for part in (founding, publish, serve, track, status, content, export, verify, replay, provision):
+for part in (founding, publish, serve, track, status, recall, content, export, verify, replay, provision):
     app.add_typer(part.app)
 app.add_typer(registrar.app, name="registrar")
 app.add_typer(agencies.app, name="agency")

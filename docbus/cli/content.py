@@ -29,7 +29,7 @@ def withdraw(
     """Take a document back that is not signed yet, for example while its large content is being uploaded.
 
     Nothing of it reaches anybody: parts that were uploaded name no document, and expire. What is signed already can
-    only be recalled: `docbus publish --kind recall`.
+    only be recalled: `docbus recall`.
     """
     session = begin(context)
     from docbus.client.connect import agency_id

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from typing_extensions import override
 
+from docbus.client.changing import ChangingMethods
 from docbus.client.connect import agency_id, check_granted, decrypters_of_settings, open_transport, signer_of_settings
 from docbus.client.content import ContentMethods
 from docbus.client.directory_memory import DirectoryMemory
@@ -46,7 +47,7 @@ DEFAULT_WAIT_SECONDS = 60.0
 """Seconds that :meth:`Agency.wait` waits unless it is told otherwise."""
 
 
-class Agency(RedriveMethods, ContentMethods):
+class Agency(RedriveMethods, ContentMethods, ChangingMethods):
     """An agency's folder, opened. Use it as an async context manager, from one event loop.
 
     Entering connects, loads the directory and checks that the signing key is the one granted to this agency.

@@ -140,7 +140,7 @@ def decide(item: Item, outcome: Outcome) -> None:
         code = outcome.usable_code()
         # The text is for the sender alone and travels encrypted; this detail lies in a topic in clear.
         item.refuse(code, DEAD_LETTER, "C3", "rejected by the receiving system")
-        item.text = outcome.text
+        item.text = outcome.text or code
     elif isinstance(outcome, Retry):
         item.outcome = None
         item.wait(Reason(RETRY, RETRY, "C3", outcome.reason))

@@ -11,7 +11,7 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created, Reject
+from docbus.consumers.sinks.port import AlreadyThere, Answer, Conflict, Created, Reject
 from docbus.limits import MIB
 from docbus.transport.port import Record
 
@@ -67,6 +67,11 @@ class Waiting(NamedTuple):
     partition: int
 
 
+def is_due(stream: Waiting, now_ms: int) -> bool:
+    """Tell whether a stream has its turn: also if it would be later than any pause lasts, as the clock was set back."""
+    return stream.due_at <= now_ms or stream.due_at > now_ms + LONGEST_ATTEMPT_MS
+
+
 class ParkedRecord(NamedTuple):
     """A parked record as it was, and how often it has been tried."""
 
@@ -109,7 +114,7 @@ def due_of(
     return {
         key: stream
         for key, stream in waiting.items()
-        if (stream.due_at <= now_ms or (changed and stream.cause == INDETERMINATE)) and stream.partition in assigned
+        if (is_due(stream, now_ms) or (changed and stream.cause == INDETERMINATE)) and stream.partition in assigned
     }
 
 
@@ -212,6 +217,7 @@ def _decode_headers(encoded: bytes) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, base64.b64decode(value)) for name, value in json.loads(encoded))
 
 
+_ANSWERED = (Created.__name__, AlreadyThere.__name__)
 _OUTCOMES = {kind.__name__: kind for kind in (Created, AlreadyThere, Conflict, Reject)}
 
 
@@ -223,5 +229,7 @@ def _decode_outcome(encoded: str | None) -> Outcome | None:
     if encoded is None:
         return None
     kind, *fields = json.loads(encoded)
+    if kind in _ANSWERED and len(fields) > 1 and fields[1] is not None:
+        fields[1] = Answer(*fields[1])
     outcome: Outcome = _OUTCOMES[kind](*fields)
     return outcome

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from docbus.consumers import parking, wanted
 from docbus.consumers.answers import shown, take_answers
+from docbus.consumers.changes import answers_to
 from docbus.consumers.items import body_digest
 from docbus.consumers.parking import BEHIND
 from docbus.consumers.ranges import encode_range, ranges_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from docbus.consumers.changes import ChangeAnswer
     from docbus.consumers.inspection import Passed, StreamKey
     from docbus.consumers.items import Item
     from docbus.consumers.ledger import StreamEntry
@@ -72,6 +74,7 @@ class Settlement:
         self._asides: dict[tuple[str, str], int] = {}
         self._answers: list[Passed] = []
         self._rejections: list[Item] = []
+        self._changes: list[ChangeAnswer] = []
         self._covered: dict[StreamKey, dict[int, Decided]] = {}
         self._waiting: list[WaitingStatement] = []
         self._holes: dict[StreamKey, None] = {}
@@ -91,7 +94,7 @@ class Settlement:
     @property
     def adds_statements(self) -> bool:
         """Whether something new waits in the outbox."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._changes)
 
     @property
     def wants(self) -> bool:
@@ -227,6 +230,7 @@ class Settlement:
             self._documents.append((*item.document, item.body_digest, number, sequence, item.reference))
             if item.text:
                 self._rejections.append(item)
+            self._changes += answers_to(item, environment=self._environment, agency=self._agency, now_ms=self._now_ms)
         elif not self._takes_answers or item.passed is None or item.refusal is not None:
             return
         elif not isinstance(body, DocumentBody):
@@ -280,9 +284,15 @@ class Settlement:
             tell_rejection(item, environment=self._environment, agency=self._agency, now_ms=now_ms)
             for item in self._rejections
         ]
-        add_statements(connection, [*self._waiting, *(rejection.statement for rejection in told)], at_ms=now_ms)
+        add_statements(
+            connection,
+            [*self._waiting, *(rejection.statement for rejection in told), *(c.statement for c in self._changes)],
+            at_ms=now_ms,
+        )
         for rejection in told:
             rejection.record(connection, agency=self._agency, now_ms=now_ms)
+        for change in self._changes:
+            change.record(connection, agency=self._agency, now_ms=now_ms)
         self._write_findings(connection, made)
         write_settled(connection, self.settled, now_ms)
         connection.executemany(_ASIDE, [(*counted, count, now_ms) for counted, count in self._asides.items()])

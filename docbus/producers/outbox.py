@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
+    from docbus.documents.document import DocumentReference
     from docbus.producers.content import PartPlaces
     from docbus.producers.staging import StagedAttachment
 
@@ -46,6 +47,7 @@ class AcceptedDocument(NamedTuple):
     package: bytes
     content_key: bytes
     attachments: Sequence[StagedAttachment] = ()
+    concerns: Sequence[DocumentReference] = ()
 
 
 class WaitingStatement(NamedTuple):

@@ -23,6 +23,7 @@ from docbus.errors import (
     UnknownAgencyError,
 )
 from docbus.limits import KIB, MIB
+from docbus.producers.changes import note_asked
 from docbus.producers.content import content_bytes
 from docbus.producers.outbox import AcceptedDocument, accept, is_accepted
 from docbus.producers.staging import Stager, needs_staging
@@ -238,7 +239,9 @@ class Publisher:
             raise _full(used, limit)
 
     async def _store(self, documents: Sequence[AcceptedDocument], now_ms: int) -> list[Accepted]:
-        duplicates = await self._database.write(_Accepting(documents, now_ms, self._limits.outbox_bytes).store)
+        duplicates = await self._database.write(
+            _Accepting(documents, now_ms, self._limits.outbox_bytes, self._agency).store
+        )
         self._wake()
         return [
             Accepted(document.document_id, document.revision, duplicate)
@@ -293,6 +296,7 @@ def _accepted(
         encrypted.package,
         encrypted.content_key,
         attachments,
+        document.concerns,
     )
 
 
@@ -302,6 +306,7 @@ class _Accepting(NamedTuple):
     documents: Sequence[AcceptedDocument]
     now_ms: int
     outbox_bytes: int
+    sender: str
 
     def store(self, connection: sqlite3.Connection) -> list[bool]:
         """Store them; nothing if that would go over the limit."""
@@ -309,6 +314,9 @@ class _Accepting(NamedTuple):
         used = _used_bytes(connection)
         if used > self.outbox_bytes and not all(duplicates):
             raise _full(used, self.outbox_bytes)
+        for document, duplicate in zip(self.documents, duplicates, strict=True):
+            if document.concerns and not duplicate:
+                note_asked(connection, document, sender=self.sender, now_ms=self.now_ms)
         return duplicates
 
 

@@ -28,6 +28,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from docbus.consumers.sinks.marks import PENDING_NAME, apply_pending, mark_targets
 from docbus.consumers.sinks.metadata import encode_metadata, same_document, stored_names
 from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created
 from docbus.errors import ConfigurationError, DiskFullError, SinkUnavailableError
@@ -164,7 +165,22 @@ class FolderSink:
                 outcomes[number] = self._read_back(delivery, final)
         if moved:
             sync_path(self._folder)
+        self._mark(batch, outcomes)
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def _mark(self, batch: Sequence[Delivery], outcomes: Sequence[Outcome | None]) -> None:
+        """Let changes take effect on what they concern, whichever came first."""
+        filed = [
+            delivery
+            for delivery, outcome in zip(batch, outcomes, strict=True)
+            if isinstance(outcome, Created | AlreadyThere)
+        ]
+        for delivery in filed:
+            if delivery.concerns:
+                mark_targets(self._folder, delivery)
+        if (self._folder / PENDING_NAME).is_dir():
+            for delivery in filed:
+                apply_pending(self._folder, delivery.name)
 
     def _read_back(self, delivery: Delivery, final: Path) -> Outcome:
         """Compare what lies under the name, byte for byte, with what should."""

@@ -23,7 +23,7 @@ from docbus.errors import DeliveryError, SinkUnavailableError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from docbus.consumers.sinks.port import Delivery, Outcome
+    from docbus.consumers.sinks.port import Answer, Delivery, Outcome
 
 MAX_BATCH = 16
 """Documents handed out before their outcomes are stored: few, because so many may come again after a crash."""
@@ -50,16 +50,17 @@ class IncomingDocument:
         """What was decided."""
         return self._outcome
 
-    async def accept(self, reference: str | None = None) -> None:
+    async def accept(self, reference: str | None = None, *, answer: Answer | None = None) -> None:
         """Say that the agency has it.
 
         Args:
             reference: The agency's own name for it, kept in the ledger.
+            answer: For a recall, update or replacement: whether the agency agrees, and why; it agrees if left out.
 
         Raises:
             DeliveryError: It is decided already.
         """
-        self._decide(Created(reference or self.delivery.name))
+        self._decide(Created(reference or self.delivery.name, answer))
 
     async def reject(self, code: str, text: str = "") -> None:
         """Say that the agency will never take it.

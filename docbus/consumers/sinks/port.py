@@ -138,16 +138,25 @@ class Delivery(NamedTuple):
         )
 
 
+class Answer(NamedTuple):
+    """What the DMS makes of a recall, update or replacement; the sender gets it as status 15 or 16 with the note."""
+
+    agreed: bool
+    note: str = ""
+
+
 class Created(NamedTuple):
-    """The DMS has it now; ``reference`` is its name there."""
+    """The DMS has it now; ``reference`` is its name there. ``answer`` is for a change; None agrees to it."""
 
     reference: str
+    answer: Answer | None = None
 
 
 class AlreadyThere(NamedTuple):
-    """The DMS had it, with the same content."""
+    """The DMS had it, with the same content; ``answer`` as in :class:`Created`."""
 
     reference: str
+    answer: Answer | None = None
 
 
 class Conflict(NamedTuple):
@@ -196,6 +205,10 @@ class Sink(Protocol):
 
     async def deliver(self, batch: Sequence[Delivery]) -> list[Outcome]:
         """File a batch, in order.
+
+        A recall, an update or a replacement (``kind``) is filed like any document, and takes effect on those that it
+        ``concerns``, which are named by :func:`~docbus.consumers.sinks.naming.delivery_name` and may come later or
+        never. What is recalled keeps its name: delivered again, it is "already there", and does not come back to life.
 
         After :class:`Retry` for one document, later ones of the same stream (sender and epoch) in this batch should get
         :class:`Retry` too; whoever files them nevertheless has filed them before the earlier one.

@@ -620,15 +620,15 @@ async def test_rejected_document_is_a_dead_letter_with_a_note_to_the_sender(inbo
     assert [("H26-00002", 2, "Không thuộc thẩm quyền")] == inbox.rows("SELECT document_id, code, note FROM status")
 
 
-async def test_rejection_without_text_sends_no_status(inbox: Inbox) -> None:
-    """The code in the receipt is all there is to say; a code that is none is replaced."""
+async def test_rejection_without_text_tells_its_code(inbox: Inbox) -> None:
+    """A refusal without a text is told in a status 02 as well; a code that is none is replaced."""
     inbox.sink.answers["H26-00001"] = Reject("Not A Code!")
     await inbox.post(*inbox.exchange.documents(CITY, ME, 1))
 
     await inbox.receive()
 
     assert ["rejected"] == list(inbox.meaning().values())
-    assert [] == inbox.rows("SELECT * FROM outgoing WHERE form = 'status'")
+    assert [(2, "rejected")] == inbox.rows("SELECT code, note FROM status")
 
 
 async def test_conflict_goes_to_quarantine(inbox: Inbox) -> None:

@@ -1,0 +1,119 @@
+"""Answering recalls, updates and replacements: a signed status 15 or 16 about each document concerned (step C4).
+
+The answer is stored in the transaction that stores the outcome, so there is one, however often the change comes, and
+also about a document that was never delivered here.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+from docbus.consumers.sinks.port import AlreadyThere, Answer, Created, Reject
+from docbus.documents.statuses import StatusCode
+from docbus.envelope.encrypted import encrypt_note
+from docbus.envelope.package import NONCE_BYTES
+from docbus.envelope.statement import STATUS_TYPE, DocumentBody, StatusBody, encode_status_body
+from docbus.limits import MAX_TEXT_BYTES
+from docbus.producers.outbox import WaitingStatement
+from docbus.producers.statuses import record_status
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from docbus.consumers.items import Item
+    from docbus.envelope.statement import Reference
+
+
+class ChangeAnswer(NamedTuple):
+    """The answer about one document that a change concerns.
+
+    Attributes:
+        target: The document concerned.
+        change: Digest of the statement that asks for the change.
+        asked_by: Its sender.
+        asked_at: When, by the sender's clock.
+        answer: Agreed or not, and why.
+        statement: For the outbox.
+    """
+
+    target: Reference
+    change: bytes
+    asked_by: str
+    asked_at: int
+    answer: Answer
+    statement: WaitingStatement
+
+    def record(self, connection: sqlite3.Connection, *, agency: str, now_ms: int) -> None:
+        """Keep among the statuses that the change was asked for, and how it was answered."""
+        asked = sha256(self.change + self.target.document_id.encode() + b"%d" % self.target.revision).digest()
+        record_status(
+            connection,
+            reference=self.target,
+            recipient=agency,
+            recorded_at=now_ms,
+            issuer=self.asked_by,
+            code=StatusCode.TAKE_BACK,
+            at=self.asked_at,
+            statement=asked,
+        )
+        record_status(
+            connection,
+            reference=self.target,
+            recipient=agency,
+            recorded_at=now_ms,
+            issuer=agency,
+            code=_code(self.answer),
+            at=now_ms,
+            statement=sha256(self.statement.body + agency.encode()).digest(),
+            note=self.answer.note or None,
+        )
+
+
+def answers_to(item: Item, *, environment: str, agency: str, now_ms: int) -> list[ChangeAnswer]:
+    """Return the answers to a change that the DMS has decided about; none for a plain document.
+
+    Args:
+        item: A document with its outcome.
+        environment: The exchange's name.
+        agency: Canonical id of the recipient, who answers.
+        now_ms: Time of the answers.
+    """
+    if item.passed is None:
+        return []
+    statement = item.passed.verified.statement
+    body, outcome = statement.body, item.outcome
+    if not isinstance(body, DocumentBody) or not body.concerns:
+        return []
+    if isinstance(outcome, Created | AlreadyThere):
+        answer = outcome.answer or Answer(agreed=True)
+    elif isinstance(outcome, Reject):
+        answer = Answer(agreed=False, note=outcome.text or outcome.usable_code())
+    else:
+        return []
+    return [
+        ChangeAnswer(
+            target,
+            item.passed.verified.digest,
+            statement.head.sender,
+            statement.head.made_at,
+            answer,
+            _status(target, answer, environment=environment, agency=agency, now_ms=now_ms),
+        )
+        for target in body.concerns
+    ]
+
+
+def _code(answer: Answer) -> StatusCode:
+    return StatusCode.CHANGE_AGREED if answer.agreed else StatusCode.CHANGE_REFUSED
+
+
+def _status(target: Reference, answer: Answer, *, environment: str, agency: str, now_ms: int) -> WaitingStatement:
+    code = _code(answer)
+    note = answer.note.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
+    sealed, ciphertext, content_key = (
+        encrypt_note(note, target, environment=environment, sender=agency, code=code) if note else (None, None, None)
+    )
+    body = encode_status_body(StatusBody(target, code, now_ms, sealed, os.urandom(NONCE_BYTES)))
+    return WaitingStatement(STATUS_TYPE, target.sender, "documents", body, ciphertext, content_key)

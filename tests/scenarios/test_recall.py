@@ -1,0 +1,128 @@
+"""Recalls, updates and replacements, from one agency to another."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from docbus.client.changing import recall_id
+from docbus.consumers.sinks.naming import delivery_name
+from docbus.consumers.sinks.port import Answer
+from docbus.documents.document import DocumentReference
+from tests.support.trial import HANOI, TAY_NINH, id_of, leg_of, letter, next_of, opened, settled, statuses, until
+
+if TYPE_CHECKING:
+    from docbus.client.agency import Agency
+    from tests.support.trial import Exchange
+
+REASON = "Ban hành nhầm"
+
+
+def marks(exchange: Exchange, document_id: str) -> list[dict[str, str]]:
+    """Return the marks of changes in a document's directory."""
+    name = delivery_name(id_of(HANOI), document_id, 1)
+    found = sorted((exchange.folder / TAY_NINH / "documents" / name / "changes").glob("*.json"))
+    return [json.loads(path.read_text("utf-8")) for path in found]
+
+
+async def about_changes(agency: Agency, document_id: str) -> list[tuple[int, str | None]]:
+    """Return code and note of what was said about taking a document back, once it is answered."""
+
+    async def said() -> list[tuple[int, str | None]]:
+        return [(one.code, one.note) for one in (await leg_of(agency, document_id)).statuses if one.code >= 13]
+
+    async def answered() -> bool:
+        return len(await said()) >= 2
+
+    await until(answered)
+    return await said()
+
+
+async def test_recall_is_filed_marked_and_answered(exchange: Exchange) -> None:
+    """A recall marks the document in the recipient's folder, whose bytes stay, and the sender gets 15; once."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
+        await hanoi.publish(letter(), to=[TAY_NINH], id="letter")
+        first = await hanoi.recall("letter", reason=REASON)
+        second = await hanoi.recall("letter", reason=REASON)
+        await settled(hanoi, tay_ninh)
+        said = await about_changes(hanoi, "letter")
+
+    assert (recall_id("letter", 1, None), True) == (first.document_id, second.duplicate)
+    assert [(13, f"recall {first.document_id}"), (15, None)] == said
+    (mark,) = marks(exchange, "letter")
+    assert ("recall", first.document_id, REASON) == (mark["kind"], mark["document_id"], mark["reason"])
+    filed = {one.document_id: one for one in exchange.filed(TAY_NINH)}
+    assert letter().content == filed["letter"].contents["công văn.txt"]
+    assert "valid" == (await exchange.audit()).verdict
+
+
+async def test_recall_that_comes_before_its_document(exchange: Exchange) -> None:
+    """In another lane a recall may overtake: the document is marked when it comes, and the answer is 15 as ever."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving():
+        concerned = DocumentReference(sender=hanoi.id, document_id="late")
+        await hanoi.publish(to=[TAY_NINH], id="hurry", kind="recall", concerns=[concerned], urgency=2, title="Thu hồi")
+        async with tay_ninh.serving():
+            await hanoi.wait("hurry", until="received")
+            await hanoi.publish(letter(), to=[TAY_NINH], id="late")
+            await settled(hanoi, tay_ninh)
+        said = await about_changes(hanoi, "late")
+
+    assert [13, 15] == [code for code, _ in said]
+    assert ["hurry"] == [mark["document_id"] for mark in marks(exchange, "late")]
+
+
+async def test_recall_of_what_was_never_delivered_is_answered(exchange: Exchange) -> None:
+    """A document that never comes is recalled all the same, with an answer, and nothing is made up for it."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
+        concerned = DocumentReference(sender=hanoi.id, document_id="never")
+        await hanoi.publish(to=[TAY_NINH], id="r", kind="recall", concerns=[concerned], title="Thu hồi")
+        await settled(hanoi, tay_ninh)
+
+    assert ["r"] == exchange.ids_filed(TAY_NINH)
+    assert [] == marks(exchange, "never")
+
+
+async def test_program_may_refuse_a_recall(exchange: Exchange) -> None:
+    """A program that accepts a recall as a document, and refuses what it asks for, answers 16 with its reason."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving():
+        await hanoi.publish(letter(), to=[TAY_NINH], id="letter")
+        await hanoi.recall("letter", reason=REASON)
+        async with tay_ninh.deliveries() as deliveries:
+            await (await next_of(deliveries)).accept()
+            change = await next_of(deliveries)
+            assert ("recall", "letter") == (change.delivery.kind, change.delivery.concerns[0].document_id)
+            await change.accept(answer=Answer(agreed=False, note="Đã ban hành tiếp"))
+            said = await about_changes(hanoi, "letter")
+
+    assert [(13, f"recall {recall_id('letter', 1, None)}"), (16, "Đã ban hành tiếp")] == said
+
+
+async def test_recall_that_the_system_rejects_is_answered_with_16(exchange: Exchange) -> None:
+    """A recall that the system will not take at all is refused in the receipt, and answered 16 with the reason."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving():
+        await hanoi.publish(letter(), to=[TAY_NINH], id="letter")
+        recall = (await hanoi.recall("letter", reason=REASON)).document_id
+        async with tay_ninh.deliveries() as deliveries:
+            await (await next_of(deliveries)).accept()
+            await (await next_of(deliveries)).reject("not_competent")
+            said = await about_changes(hanoi, "letter")
+            told = await statuses(hanoi, recall, 1)
+        leg = await leg_of(hanoi, recall)
+
+    assert (16, "not_competent") == said[1]
+    assert ("refused", "not_competent") == (leg.state, leg.reason)
+    assert [(2, "not_competent")] == told
+
+
+async def test_replacement_marks_all_that_it_replaces(exchange: Exchange) -> None:
+    """A replacement of two documents is filed, marks both, and is answered for each."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
+        old = [DocumentReference(sender=hanoi.id, document_id=name) for name in ("a", "b")]
+        for name in ("a", "b"):
+            await hanoi.publish(letter(), to=[TAY_NINH], id=name)
+        await hanoi.publish(letter("mới"), to=[TAY_NINH], id="c", kind="replacement", concerns=old)
+        await settled(hanoi, tay_ninh)
+        said = [await about_changes(hanoi, name) for name in ("a", "b")]
+
+    assert [[13, 15], [13, 15]] == [[code for code, _ in one] for one in said]
+    assert [["c"], ["c"]] == [[mark["document_id"] for mark in marks(exchange, name)] for name in ("a", "b")]
