@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from docbus.clock import format_time
-from docbus.consumers import moving, parking
+from docbus.consumers import parking
 from docbus.consumers.aside import DEAD_LETTER, append_aside, aside_record
 from docbus.consumers.inspection import key_of
 from docbus.consumers.items import bound_parking, close_ranks, decide, needs_of, ready_of
 from docbus.consumers.ledger import Ledger
 from docbus.consumers.pace import Pace
-from docbus.consumers.settling import PartitionState, Settlement, read_partitions
+from docbus.consumers.settling import PartitionState, Settlement
 from docbus.consumers.sorting import Sorter
 from docbus.errors import DiskFullError, SinkUnavailableError, TransportError
 from docbus.producers.pauses import Pause
@@ -125,17 +125,6 @@ class Filing:
     async def look(self) -> None:
         """Read again which streams wait: large content has come meanwhile."""
         self.waiting = await self._database.read(parking.read_waiting)
-
-    async def release(self, partitions: Collection[int]) -> None:
-        """Let go of what waits in partitions that other members of the group read now; it is read again by them."""
-        offsets, dropped = await self._patience.persist(
-            "ledger", lambda: self._database.write(lambda c: moving.release(c, partitions)), DiskFullError
-        )
-        self.next_offsets.update(offsets)
-        self.partitions = await self._database.read(read_partitions)
-        await self.look()
-        await self._drop_content(dropped)
-        log.info("partitions_left", agency=self._agency, partitions=sorted(partitions), read_again_from=offsets)
 
     def clashes(self, inspected: Sequence[Inspected]) -> bool:
         """Tell whether records belong to streams of the batch that is being filed, so that they have to wait for it."""

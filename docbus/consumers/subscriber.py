@@ -6,8 +6,8 @@ it, and has its turn whenever the DMS has taken a portion of the others. A sink 
 silent broker hold the batch, with growing pauses, for ever.
 
 Several processes, each with a folder of its own, may receive for one agency (``shared``): Kafka gives each of them a
-part of the partitions, and all to those that are left when one is gone. See ``moving`` for what is handed over, and
-``answers`` for how each outbox gets its receipts.
+part of the partitions, and all to those that are left when one is gone. The stream itself is what is handed over (ADR
+0014); see ``answers`` for how each outbox gets its receipts.
 
 ===========  ======================================================================================================
 dies before  what happens at the next start
@@ -288,7 +288,7 @@ class Subscriber:
         empty: set[bool] = set()
         try:
             while True:
-                await self._follow_group(subscription)
+                self._follow_group(subscription)
                 resumed = await self._resume(subscription) | await self._redrive.step()
                 # Where something is suspected, nothing else is in hand while it is worked on.
                 near = self._attempts.near(subscription.assigned, self._start)
@@ -320,17 +320,17 @@ class Subscriber:
         finally:
             await lanes.aclose()
 
-    async def _follow_group(self, subscription: Subscription) -> None:
-        """Let go of what waits in partitions that others have now."""
+    def _follow_group(self, subscription: Subscription) -> None:
+        """Take note that partitions were given out anew.
+
+        What waits in those that others read now stays here, durably, and has its turn if they come back; whoever has
+        them reads it from the stream.
+        """
         if subscription.generation == self._generation or not subscription.settled:
             return
         self._generation = subscription.generation
         # Whoever had them meanwhile has committed something else.
         self._committed.clear()
-        left = {waiting.partition for waiting in self._filing.waiting.values()} - subscription.assigned
-        if left and self._shared:
-            await self._filing.release(left)
-            await self._redrive.restore()
 
     async def _take(self, fetched: Fetched, subscription: Subscription, lanes: Lanes | None) -> None:
         """Deliver, store and commit one fetch, unless its partitions have moved meanwhile."""

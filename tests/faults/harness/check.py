@@ -210,9 +210,4 @@ class Sampler:
 
 def _decided(database: Path) -> Iterator[tuple[int, int]]:
     if database.exists():
-        # A ledger goes back when a partition is taken away from it; what it had decided stays decided.
-        yield from rows(
-            database,
-            "SELECT p.partition, max(p.next_offset, coalesce((SELECT max(CAST(value AS INTEGER)) FROM ledger_state"
-            " WHERE name = 'decided ' || p.partition), 0)) FROM inbox_partition p",
-        )
+        yield from rows(database, "SELECT partition, next_offset FROM inbox_partition")

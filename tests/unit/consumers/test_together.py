@@ -12,7 +12,6 @@ from docbus.consumers import attempts
 from docbus.consumers.attempts import CONDEMNED_AT
 from docbus.consumers.intake import Intake
 from docbus.consumers.sinks.port import Retry
-from docbus.storage.database import Database
 from docbus.transport import topics
 from docbus.transport.port import TopicSpec
 from docbus.transport.sqlite import SqliteTransport
@@ -216,27 +215,6 @@ async def test_other_instance_takes_over_from_the_stream(inbox: Inbox, tmp_path:
     assert [] == inbox.findings() + second.findings()
     assert set(inbox.meaning()) <= set(second.meaning())
     assert {None} == set(second.meaning().values())
-
-
-async def test_partition_that_is_taken_away_is_read_again_from_what_waited(inbox: Inbox) -> None:
-    """What waits in a partition that others read now is forgotten, and the ledger goes back to the first of it."""
-    posted = inbox.exchange.documents(CITY, ME, 6)
-    inbox.sink.answers = {"H26-00003": Retry("busy")}
-    await inbox.post(*posted)
-    await inbox.receive()
-    assert (4, 6) == (inbox.parked(), inbox.next_offset())
-    database = Database.open(inbox.folder / "state.db", inbox.clock)
-    subscriber = inbox.subscriber(database, shared=True)
-    await subscriber._filing.load({})
-    await subscriber._filing.release({0})
-    database.close()
-    assert (0, 2) == (inbox.parked(), inbox.next_offset())
-
-    inbox.sink.answers = {}
-    await inbox.receive()
-
-    assert [f"H26-{n:05}" for n in range(1, 7)] == sorted(inbox.sink.order)
-    assert [] == inbox.findings()
 
 
 async def test_committed_offset_of_another_member_skips_nothing(lanes: Inbox) -> None:
