@@ -31,6 +31,19 @@ class SystemClock:
         return time.monotonic()
 
 
+def no_earlier(clock: Clock, signed_at: int) -> int:
+    """Return the time, or that at which the registrar signed the directory's last entry if the clock says less.
+
+    The clock was set back then: it must not date statements before the keys that sign them, or take such keys for not
+    valid yet.
+
+    Args:
+        clock: What time it is here.
+        signed_at: Milliseconds since 1970-01-01T00:00:00Z, of a trust snapshot.
+    """
+    return max(clock.now_ms(), signed_at)
+
+
 def format_time(milliseconds: int) -> str:
     """RFC 3339 in UTC with milliseconds, such as ``2026-11-23T09:00:00.000Z``."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -160,13 +160,13 @@ def _show(session: Session, where: str, number: int, output: Form, *, raw: bool,
 def _fetch(session: Session, where: str, number: int) -> tuple[SetAside, TrustSnapshot]:
     """Read a record, and the directory to check them against; needs no private key."""
     from docbus.client.connect import agency_id, started_transport
+    from docbus.consumers.aside import topic_of
     from docbus.consumers.set_aside import read_one
     from docbus.registry.follow import fetch_directory
-    from docbus.transport import topics
 
     settings = session.settings()
     agency = agency_id(settings)
-    topic = topics.quarantine(agency) if where == "quarantine" else topics.dead_letter(agency)
+    topic = topic_of(where, agency)
 
     async def work() -> tuple[SetAside, TrustSnapshot]:
         async with started_transport(settings) as transport:

@@ -5,29 +5,19 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from docbus.client.opened import OpenAgency
 from docbus.documents.document import Document, DocumentReference
 from docbus.limits import MAX_DOCUMENT_ID_BYTES
-from docbus.producers.changes import original_of
+from docbus.producers.changes import document_and_recipients
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from docbus.identity.snapshot import TrustSnapshot
-    from docbus.producers.publisher import Accepted, Publisher
-    from docbus.storage.database import Database
+    from docbus.producers.publisher import Accepted
 
 
-class ChangingMethods:
+class ChangingMethods(OpenAgency):
     """The part of :class:`~docbus.client.agency.Agency` that asks for documents back; never used by itself."""
-
-    id: str
-    database: Database
-    _publisher: Publisher
-
-    @property
-    def snapshot(self) -> TrustSnapshot:
-        """The directory as it is known now."""
-        raise NotImplementedError
 
     async def recall(
         self, document_id: str, *, reason: str, revision: int | None = None, to: Sequence[str] | None = None
@@ -47,8 +37,10 @@ class ChangingMethods:
             IdentityError: A recipient is not in the directory, or closed.
             StorageError: The outbox is full or cannot be written.
         """
-        original = await self.database.read(lambda connection: original_of(connection, document_id, revision))
-        recipients = original.recipients if to is None else tuple(self.snapshot.resolve(name) for name in to)
+        original, everybody = await self.database.read(
+            lambda connection: document_and_recipients(connection, document_id, revision)
+        )
+        recipients = everybody if to is None else tuple(self.snapshot.resolve(name) for name in to)
         document = Document(
             document_id=recall_id(document_id, original.revision, None if to is None else recipients),
             title=f"Thu hồi: {document_id}",

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from docbus.client.opened import OpenAgency
 from docbus.consumers.single import fetch_file
 from docbus.envelope.package import Inside
 from docbus.errors import DocumentError
@@ -21,32 +22,13 @@ from docbus.verification.verifier import Verifier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from docbus.clock import Clock
     from docbus.envelope.package import ManifestFile, Package
-    from docbus.identity.encryption import Decrypter
-    from docbus.identity.snapshot import TrustSnapshot
-    from docbus.producers.drain import Drain
     from docbus.producers.reading import Progress
-    from docbus.storage.database import Database
-    from docbus.transport.port import Transport
     from docbus.verification.verifier import Verified
 
 
-class ContentMethods:
+class ContentMethods(OpenAgency):
     """The part of :class:`~docbus.client.agency.Agency` that is about large content; never used by itself."""
-
-    id: str
-    transport: Transport
-    database: Database
-    content: ContentFolder
-    _clock: Clock
-    _drain: Drain
-    _decrypters: Sequence[Decrypter]
-
-    @property
-    def snapshot(self) -> TrustSnapshot:
-        """The directory as it is known now."""
-        raise NotImplementedError
 
     async def withdraw(self, document_id: str, revision: int | None = None) -> Withdrawn:
         """Take a document back of which nothing is signed yet; parts already uploaded name no document, and expire.

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from docbus.consumers.requests import RequestRow
     from docbus.consumers.selection import Candidate, Selection
     from docbus.envelope.act import Action
-    from docbus.identity.signing import Signer
 
 DEFAULT_WAIT_SECONDS = 30.0
 """Seconds that an operator waits for what comes of a decision, unless told otherwise."""
@@ -65,8 +64,6 @@ class Redriven(NamedTuple):
 
 class RedriveMethods(WorkingMethods):
     """The part of :class:`~docbus.client.agency.Agency` that is about what was set aside; never used by itself."""
-
-    _signer: Signer
 
     async def release(
         self,

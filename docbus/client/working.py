@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from docbus.client.opened import OpenAgency
 from docbus.client.running import beside
 from docbus.consumers.answers import AnswerReader
 from docbus.consumers.content_limits import ContentLimits
@@ -15,38 +16,16 @@ from docbus.errors import LockedError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping
 
     from docbus.client.running import Run
-    from docbus.clock import Clock
     from docbus.consumers.sinks.port import Sink
-    from docbus.identity.encryption import Decrypter
-    from docbus.identity.snapshot import TrustSnapshot
-    from docbus.producers.drain import Drain
-    from docbus.settings import Settings
-    from docbus.storage.content import ContentFolder
-    from docbus.storage.database import Database
-    from docbus.transport.port import Transport
 
     Deliveries = AsyncIterator[IncomingDocument]
 
 
-class WorkingMethods:
+class WorkingMethods(OpenAgency):
     """What an open :class:`~docbus.client.agency.Agency` does for longer."""
-
-    id: str
-    settings: Settings
-    transport: Transport
-    database: Database
-    content: ContentFolder
-    _clock: Clock
-    _drain: Drain
-    _decrypters: Sequence[Decrypter]
-
-    @property
-    def snapshot(self) -> TrustSnapshot:
-        """The directory as it is known now."""
-        raise NotImplementedError
 
     async def run(
         self, *, stop: asyncio.Event, send: bool = True, receive: bool = True, start: Mapping[int, int] | None = None

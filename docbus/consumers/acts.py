@@ -8,17 +8,17 @@ order by the topic, and a lost database is filled again from it.
 from __future__ import annotations
 
 import asyncio
-import json
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from docbus.consumers import requests
+from docbus.consumers.spans import bounds_of, read_span
+from docbus.consumers.values import read_value, write_value
 from docbus.envelope.act import PAYLOAD_TYPE, Act, act_digest, decode_act
 from docbus.envelope.envelope import decode_envelope
-from docbus.errors import IndeterminateError, MalformedError, TransportError, VerificationError
-from docbus.limits import MIB
+from docbus.errors import IndeterminateError, MalformedError, VerificationError
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from docbus.verification.acts import verify_act
@@ -34,14 +34,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-PARTITION = 0
-"""A ledger topic has one, see ``transport.topics``."""
-READ_RECORDS = 512
-"""Records of one read."""
-READ_BYTES = 8 * MIB
-"""Bytes of one read; at least one record comes."""
-READ_SECONDS = 5.0
-"""Seconds to wait for a record that the bounds say is there."""
 MAX_ROUNDS = 100
 """Times that reading begins again because another process was faster; each time that one came further."""
 _STATE = "acts"
@@ -100,18 +92,12 @@ async def read_acts(
         TransportError: The topic is missing or cannot be read.
     """
     topic = topics.ledger(agency)
-    first, end = (await transport.bounds(topic)).get(PARTITION, (0, 0))
+    first, end = await bounds_of(transport, topic)
     verifier = Verifier()
     # Beyond the end: the topic was made anew.
     offset = first if start > end else max(first, start)
-    while offset < end:
-        records = await transport.read(
-            topic, PARTITION, offset, max_records=READ_RECORDS, max_bytes=READ_BYTES, wait=READ_SECONDS
-        )
-        if not records:
-            raise TransportError(f"{topic} ends at offset {end}, but nothing was read from {offset} on")
-        offset = records[-1].offset + 1
-        yield offset, await asyncio.to_thread(_verify, verifier, records, agency, snapshot)
+    async for records in read_span(transport, topic, offset, end):
+        yield records[-1].offset + 1, await asyncio.to_thread(_verify, verifier, records, agency, snapshot)
 
 
 async def follow_acts(database: Database, transport: Transport, agency: str, snapshot: TrustSnapshot) -> None:
@@ -142,15 +128,13 @@ def _put(connection: sqlite3.Connection, *, begun: int, offset: int, found: Sequ
     if _next_offset(connection) != begun:
         return False
     requests.put_acts(connection, [(one.offset, one.digest, one.act) for one in found if one.act and one.digest])
-    connection.execute(
-        "INSERT OR REPLACE INTO ledger_state (name, value) VALUES (?, ?)", (_STATE, json.dumps({"next_offset": offset}))
-    )
+    write_value(connection, _STATE, {"next_offset": offset})
     return True
 
 
 def _next_offset(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT value FROM ledger_state WHERE name = ?", (_STATE,)).fetchone()
-    return 0 if row is None else int(json.loads(row[0])["next_offset"])
+    value = read_value(connection, _STATE)
+    return 0 if value is None else int(value["next_offset"])
 
 
 def _verify(verifier: Verifier, records: Sequence[Record], agency: str, snapshot: TrustSnapshot) -> list[ReadAct]:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from docbus.consumers.aside import escaped
+from docbus.clock import no_earlier
+from docbus.consumers.aside import shown
 from docbus.consumers.holding import Patience, StopReceiving
 from docbus.consumers.inspection import Inspector, Passed, Undecided
+from docbus.consumers.parking import UNDECIDED_LIMIT_MS
+from docbus.consumers.values import read_value, write_value
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import RECEIPT_TYPE, STATUS_TYPE, ReceiptBody, StatusBody
@@ -50,14 +52,7 @@ READ_BYTES = 16 * MIB
 """Bytes of one read; at least one record comes."""
 READ_SECONDS = 1.0
 """Seconds that a partition is waited for; the next one has its turn then."""
-UNDECIDED_LIMIT_MS = 24 * 60 * 60 * 1000
-"""Milliseconds for which an answer may be undecided before it is given up, as for everything else (design D8)."""
 _STATE = "answers"
-
-
-def shown(detail: str) -> str:
-    """Return a finding's text as it may stand in logs and on terminals: it names what its sender chose."""
-    return escaped(detail).decode("ascii")
 
 
 def take_answers(
@@ -193,7 +188,7 @@ class AnswerReader:
         """Take in what is an answer; return from where to read on."""
         loop = asyncio.get_running_loop()
         snapshot = self._snapshot()
-        now_ms = max(self._clock.now_ms(), snapshot.made_at)
+        now_ms = no_earlier(self._clock, snapshot.made_at)
         found = await loop.run_in_executor(thread, self._inspect, records, snapshot, now_ms)
         answers = [one for _, one in found if isinstance(one, Passed)]
         offset = records[-1].offset + 1
@@ -208,7 +203,7 @@ class AnswerReader:
         def store(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
             made = take_answers(connection, answers, now_ms=now_ms)
             known, _ = _read_state(connection)
-            _write_state(connection, known | {partition: offset})
+            write_value(connection, _STATE, known | {partition: offset})
             return made
 
         for code, sender, detail in await self._database.write(store):
@@ -234,11 +229,6 @@ def _says_answer(value: bytes | None) -> bool:
 
 def _read_state(connection: sqlite3.Connection) -> tuple[dict[int, int], bool]:
     """Return by partition where reading goes on, and whether this outbox has ever sealed anything."""
-    row = connection.execute("SELECT value FROM ledger_state WHERE name = ?", (_STATE,)).fetchone()
     sent = connection.execute("SELECT EXISTS (SELECT 1 FROM stream)").fetchone()[0]
-    known = {} if row is None else {int(partition): offset for partition, offset in json.loads(row[0]).items()}
+    known = {int(partition): offset for partition, offset in (read_value(connection, _STATE) or {}).items()}
     return known, bool(sent)
-
-
-def _write_state(connection: sqlite3.Connection, offsets: dict[int, int]) -> None:
-    connection.execute("INSERT OR REPLACE INTO ledger_state (name, value) VALUES (?, ?)", (_STATE, json.dumps(offsets)))

@@ -16,6 +16,7 @@ import structlog
 from docbus.clock import format_time
 from docbus.errors import RecordRefusedError
 from docbus.limits import KIB
+from docbus.transport import topics
 from docbus.transport.port import NewRecord
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ def escaped(text: str, limit: int = MAX_DETAIL_BYTES) -> bytes:
     """Return text as printable ASCII, everything else and the backslash as Python escapes, cut to ``limit`` bytes."""
     shown = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text[:limit])
     return shown[:limit].encode("ascii")
+
+
+def shown(detail: str) -> str:
+    """Return a text as it may stand in logs and on terminals: it names what its sender chose."""
+    return escaped(detail).decode("ascii")
+
+
+def topic_of(where: str, agency: str) -> str:
+    """Return an agency's topic of what was set aside: quarantine, or dead letters."""
+    return topics.dead_letter(agency) if where == DEAD_LETTER else topics.quarantine(agency)
 
 
 def aside_record(record: Record, aside: Aside, topic: str, now_ms: int) -> NewRecord:

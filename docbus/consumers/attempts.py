@@ -27,6 +27,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.consumers.holding import StopReceiving
+from docbus.consumers.values import read_value, write_value
 from docbus.errors import DocbusError
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 CRASH_LOOP = "crash_loop"
 """Reason of a record that is condemned."""
 FILE_NAME = "inbox.attempt"
+_STATE = "suspects"
+"""Name of the ledger's value that remembers them."""
 PORTIONS = (64, 8, 1)
 """Records taken at a time after the first, second and every further death."""
 CONDEMNED_AT = len(PORTIONS) + 3
@@ -231,8 +234,7 @@ class Attempts:
 
 def read_suspects(connection: sqlite3.Connection) -> list[Suspect]:
     """Return the suspects that the ledger remembers, without those that are decided by now."""
-    row = connection.execute("SELECT value FROM ledger_state WHERE name = 'suspects'").fetchone()
-    suspects = [] if row is None else [Suspect(*one) for one in json.loads(row[0])]
+    suspects = [Suspect(*one) for one in read_value(connection, _STATE) or ()]
     return [one for one in suspects if not _decided(connection, one)]
 
 
@@ -250,6 +252,4 @@ def _decided(connection: sqlite3.Connection, one: Suspect) -> bool:
 
 def write_suspects(connection: sqlite3.Connection, suspects: Iterable[Suspect]) -> None:
     """Remember suspects."""
-    connection.execute(
-        "INSERT OR REPLACE INTO ledger_state (name, value) VALUES ('suspects', ?)", (json.dumps(list(suspects)),)
-    )
+    write_value(connection, _STATE, list(suspects))

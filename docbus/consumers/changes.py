@@ -6,24 +6,22 @@ also about a document that was never delivered here.
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.consumers.sinks.port import AlreadyThere, Answer, Created, Reject
 from docbus.documents.statuses import StatusCode
-from docbus.envelope.encrypted import encrypt_note
-from docbus.envelope.package import NONCE_BYTES
-from docbus.envelope.statement import STATUS_TYPE, DocumentBody, StatusBody, encode_status_body
+from docbus.envelope.statement import DocumentBody
 from docbus.limits import MAX_TEXT_BYTES
-from docbus.producers.outbox import WaitingStatement
 from docbus.producers.statuses import record_status
+from docbus.producers.telling import status_statement
 
 if TYPE_CHECKING:
     import sqlite3
 
     from docbus.consumers.items import Item
     from docbus.envelope.statement import Reference
+    from docbus.producers.outbox import WaitingStatement
 
 
 class ChangeAnswer(NamedTuple):
@@ -99,7 +97,15 @@ def answers_to(item: Item, *, environment: str, agency: str, now_ms: int) -> lis
             statement.head.sender,
             statement.head.made_at,
             answer,
-            _status(target, answer, environment=environment, agency=agency, now_ms=now_ms),
+            status_statement(
+                target,
+                _code(answer),
+                answer.note.encode()[:MAX_TEXT_BYTES].decode(errors="ignore"),
+                to=target.sender,
+                environment=environment,
+                agency=agency,
+                now_ms=now_ms,
+            ),
         )
         for target in body.concerns
     ]
@@ -107,13 +113,3 @@ def answers_to(item: Item, *, environment: str, agency: str, now_ms: int) -> lis
 
 def _code(answer: Answer) -> StatusCode:
     return StatusCode.CHANGE_AGREED if answer.agreed else StatusCode.CHANGE_REFUSED
-
-
-def _status(target: Reference, answer: Answer, *, environment: str, agency: str, now_ms: int) -> WaitingStatement:
-    code = _code(answer)
-    note = answer.note.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
-    sealed, ciphertext, content_key = (
-        encrypt_note(note, target, environment=environment, sender=agency, code=code) if note else (None, None, None)
-    )
-    body = encode_status_body(StatusBody(target, code, now_ms, sealed, os.urandom(NONCE_BYTES)))
-    return WaitingStatement(STATUS_TYPE, target.sender, "documents", body, ciphertext, content_key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,16 +11,16 @@ import structlog
 
 from docbus.clock import format_time
 from docbus.consumers import parking
-from docbus.consumers.aside import DEAD_LETTER, append_aside, aside_record
+from docbus.consumers.aside import append_aside, aside_record, topic_of
 from docbus.consumers.inspection import key_of
 from docbus.consumers.items import bound_parking, close_ranks, decide, needs_of, ready_of
 from docbus.consumers.ledger import Ledger
 from docbus.consumers.pace import Pace
 from docbus.consumers.settling import PartitionState, Settlement
 from docbus.consumers.sorting import Sorter
+from docbus.consumers.values import SINK_STATE, write_value
 from docbus.errors import DiskFullError, SinkUnavailableError, TransportError
 from docbus.producers.pauses import Pause
-from docbus.transport import topics
 
 if TYPE_CHECKING:
     import sqlite3
@@ -48,11 +47,15 @@ CLOSE_SECONDS = 10.0
 
 
 class _Batch(NamedTuple):
-    """The items of a batch in their order, what the ledger knew before it, and who sorted them."""
+    """The items of a batch in their order, what the ledger knew before it, and who sorted them.
+
+    ``hand`` is the name under which its records are noted while they are worked on.
+    """
 
     items: Sequence[Item]
     context: Context
     sorter: Sorter
+    hand: str
 
 
 class Filing:
@@ -152,15 +155,15 @@ class Filing:
         Raises:
             StopReceiving: The stop came while the sink was unavailable.
         """
-        batch = await self._sort(items, inspected, resumed)
         hand = "resumed" if resumed else "others" if between is not None else "express"
+        batch = await self._sort(items, inspected, resumed, hand)
         outer, self._open = self._open, self._open.union(key for found in inspected if (key := key_of(found)))
         try:
             while not self._patience.stop.is_set():
                 to_file = [item for item in items if item.delivery is not None and not item.resolved]
                 chunk = to_file[: self._pace.portion(self._sink.max_batch)]
                 try:
-                    outcomes = await self._offer(chunk, batch, moved, hand)
+                    outcomes = await self._offer(chunk, batch, moved)
                 except _MovedError:
                     break
                 for item, outcome in zip(chunk, outcomes, strict=True):
@@ -169,14 +172,16 @@ class Filing:
                 bound_parking(items, self.waiting)
                 if len(chunk) == len(to_file):
                     break
-                await self._settle(batch, hand)
+                await self._settle(batch)
                 if between is not None:
                     await between()
-            await self._settle(batch, hand)
+            await self._settle(batch)
         finally:
             self._open = outer
 
-    async def _sort(self, items: list[Item], inspected: Sequence[Inspected], resumed: Collection[StreamKey]) -> _Batch:
+    async def _sort(
+        self, items: list[Item], inspected: Sequence[Inspected], resumed: Collection[StreamKey], hand: str
+    ) -> _Batch:
         now_ms = self._clock.now_ms()
         places, documents, bodies = needs_of(inspected)
         context = await self._ledger.load(places, documents, now_ms, bodies)
@@ -192,7 +197,7 @@ class Filing:
         sorter.sort(items, inspected)
         close_ranks(items)
         bound_parking(items, self.waiting)
-        return _Batch(items, context, sorter)
+        return _Batch(items, context, sorter, hand)
 
     def _starts(self, partition: int) -> bool:
         known = self.partitions.get(partition)
@@ -200,7 +205,7 @@ class Filing:
 
     # --- the sink (C3) ----------------------------------------------------------------------------
 
-    async def _offer(self, items: Sequence[Item], batch: _Batch, moved: Callable[[], bool], hand: str) -> list[Outcome]:
+    async def _offer(self, items: Sequence[Item], batch: _Batch, moved: Callable[[], bool]) -> list[Outcome]:
         """Deliver; while the sink is unavailable, store what is decided of other streams and go on trying."""
         deliveries = [item.delivery for item in items if item.delivery is not None]
         if not deliveries:
@@ -209,7 +214,7 @@ class Filing:
         while True:
             began = self._clock.monotonic()
             try:
-                with self._attempts.working(hand, [item.record for item in items]):
+                with self._attempts.working(batch.hand, [item.record for item in items]):
                     outcomes = await self._call_sink(deliveries)
             except SinkUnavailableError as error:
                 self._patience.failed(pause)
@@ -217,7 +222,7 @@ class Filing:
                     log.warning("sink_unavailable", agency=self._agency, attempts=pause.failures, error=error.text)
                 await self._write_sink_state(error, pause.failures)
                 if pause.failures == 1:
-                    await self._settle(batch, hand)
+                    await self._settle(batch)
                 await self._patience.sleep(pause)
                 if moved():
                     raise _MovedError from None
@@ -259,9 +264,7 @@ class Filing:
             value |= {"code": error.code, "error": error.text, "hint": error.hint}
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT OR REPLACE INTO ledger_state (name, value) VALUES ('sink', ?)", (json.dumps(value),)
-            )
+            write_value(connection, SINK_STATE, value)
 
         # Not worth holding anything for: a full disk stops the ledger soon enough.
         with contextlib.suppress(DiskFullError):
@@ -269,13 +272,13 @@ class Filing:
 
     # --- ledger and receipts (C4) -----------------------------------------------------------------
 
-    async def _settle(self, batch: _Batch, hand: str) -> None:
+    async def _settle(self, batch: _Batch) -> None:
         """Store everything that is decided, each stream's up to its first undecided statement."""
         ready = ready_of(batch.items)
         if not ready:
             return
         await self._set_aside(ready)
-        with self._attempts.working(hand, [item.record for item in ready]):
+        with self._attempts.working(batch.hand, [item.record for item in ready]):
             await self._store(batch, ready)
 
     async def _store(self, batch: _Batch, ready: Sequence[Item]) -> None:
@@ -329,8 +332,7 @@ class Filing:
         for item in ready:
             aside, record = item.aside, item.record
             if aside is not None and item.request is None:
-                topic_of = topics.dead_letter if aside.where == DEAD_LETTER else topics.quarantine
-                records.append(aside_record(record, aside, topic_of(self._agency), now_ms))
+                records.append(aside_record(record, aside, topic_of(aside.where, self._agency), now_ms))
                 about = {"step": aside.step, "partition": record.partition, "offset": record.offset}
                 log.warning("set_aside", where=aside.where, reason=aside.code, **about)
         if records:

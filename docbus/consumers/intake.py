@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
+from docbus.clock import no_earlier
 from docbus.consumers.attempts import CRASH_LOOP, portion_of
 from docbus.consumers.inspection import Failed
 from docbus.errors import TransportError
@@ -30,11 +31,12 @@ CHUNK_RECORDS = 256
 
 
 class Fetched(NamedTuple):
-    """Records of one fetch with what was found of each."""
+    """Records of one fetch with what was found of each, and whether they come from the express partition."""
 
     records: list[Record]
     inspected: list[Inspected]
     generation: int
+    express: bool
 
 
 class Intake:
@@ -90,7 +92,7 @@ class Intake:
             TransportError,
         )
         generation = subscription.generation
-        return Fetched(records, await self.inspect(records, f"inspected, express {express}"), generation)
+        return Fetched(records, await self.inspect(records, f"inspected, express {express}"), generation, express)
 
     async def inspect(self, records: Sequence[Record], hand: str) -> list[Inspected]:
         """C1 and C2, in the one thread that the caches belong to.
@@ -109,8 +111,7 @@ class Intake:
                 condemned[index] = Failed(CRASH_LOOP, "C1", text, None)
         loop = asyncio.get_running_loop()
         snapshot = self._snapshot()
-        # The registrar signed that it was later than its last entry: a clock that says otherwise was set back.
-        now_ms = max(self._clock.now_ms(), snapshot.made_at)
+        now_ms = no_earlier(self._clock, snapshot.made_at)
         checked = [record for index, record in enumerate(records) if index not in condemned]
         found: list[Inspected] = []
         with self._attempts.working(hand, checked):

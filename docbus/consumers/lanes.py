@@ -27,8 +27,6 @@ class Lanes:
         self._fetch = fetch
         self._asked: dict[bool, asyncio.Task[Fetched]] = {}
         self._alone = True
-        self.took_express = False
-        """Whether what was taken last came from the express partition."""
 
     @property
     def asked(self) -> set[asyncio.Task[Fetched]]:
@@ -69,8 +67,7 @@ class Lanes:
             StopReceiving: The stop came during the fetch.
             TransportError: It failed.
         """
-        self.took_express = self.express_ready
-        return self._take(self.took_express, again=again)
+        return self._take(self.express_ready, again=again)
 
     def look_at_express(self) -> Fetched:
         """Return what :meth:`take_express` would return."""

@@ -7,14 +7,15 @@ from collections import deque
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from docbus.consumers.aside import topic_of
 from docbus.consumers.listed import Listed, Origin
 from docbus.consumers.requests import read_rows
 from docbus.consumers.selection import MAX_SELECTED
-from docbus.consumers.set_aside import PARTITION, READ_BYTES, READ_RECORDS, READ_SECONDS, set_aside_of
+from docbus.consumers.set_aside import set_aside_of
+from docbus.consumers.spans import READ_RECORDS, bounds_of, read_span
 from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import DocumentBody, decode_statement
-from docbus.errors import IndeterminateError, MalformedError, TransportError, VerificationError
-from docbus.transport import topics
+from docbus.errors import IndeterminateError, MalformedError, VerificationError
 from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Reader:
         Raises:
             TransportError: The topic is missing or cannot be read.
         """
-        first, end = await self._bounds(kind)
+        first, end = await bounds_of(self._transport, topic_of(kind, self._agency))
         rows = await self._database.read(lambda connection: read_rows(connection, kind))
         found: deque[Listed] = deque()
         while end > first and len(found) < count:
@@ -81,7 +82,7 @@ class Reader:
         Raises:
             TransportError: The topic is missing or cannot be read.
         """
-        first, end = await self._bounds(kind)
+        first, end = await bounds_of(self._transport, topic_of(kind, self._agency))
         rows = await self._database.read(lambda connection: read_rows(connection, kind))
         if selection.numbers:
             first, end = max(first, min(selection.numbers)), min(end, max(selection.numbers) + 1)
@@ -95,31 +96,11 @@ class Reader:
                 break
         return found[: MAX_SELECTED + 1] or list(decided)
 
-    async def _bounds(self, kind: Kind) -> tuple[int, int]:
-        return (await self._transport.bounds(self._topic(kind))).get(PARTITION, (0, 0))
-
-    def _topic(self, kind: Kind) -> str:
-        return topics.quarantine(self._agency) if kind == topics.QUARANTINE else topics.dead_letter(self._agency)
-
     async def _span(
         self, kind: Kind, start: int, end: int, rows: dict[tuple[int, bytes], RequestRow]
     ) -> AsyncIterator[list[Listed]]:
-        topic = self._topic(kind)
-        while start < end:
-            records = await self._transport.read(
-                topic,
-                PARTITION,
-                start,
-                max_records=min(READ_RECORDS, end - start),
-                max_bytes=READ_BYTES,
-                wait=READ_SECONDS,
-            )
-            if not records:
-                raise TransportError(
-                    f"{topic} should hold records up to {end - 1}, but nothing was read from {start} on"
-                )
-            start = records[-1].offset + 1
-            yield await asyncio.to_thread(self._list, kind, [one for one in records if one.offset < end], rows)
+        async for records in read_span(self._transport, topic_of(kind, self._agency), start, end):
+            yield await asyncio.to_thread(self._list, kind, records, rows)
 
     def _list(self, kind: Kind, records: Sequence[Record], rows: dict[tuple[int, bytes], RequestRow]) -> list[Listed]:
         found = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from docbus.consumers.content_overview import AwaitedContent, awaited_content
+from docbus.consumers.values import SINK_STATE, read_value
 
 if TYPE_CHECKING:
     import sqlite3
@@ -205,11 +205,8 @@ def _waiting(connection: sqlite3.Connection) -> tuple[WaitingStream, ...]:
 
 def _sink(connection: sqlite3.Connection) -> SinkState | None:
     """Written by ``consumers.filing`` whenever the sink goes or comes."""
-    row = connection.execute("SELECT value FROM ledger_state WHERE name = 'sink'").fetchone()
-    if row is None:
-        return None
-    found = json.loads(row[0])
-    if found["available"]:
+    found = read_value(connection, SINK_STATE)
+    if found is None or found["available"]:
         return None
     since = round(datetime.fromisoformat(found["since"]).timestamp() * 1000)
     return SinkState(since=since, attempts=found["attempts"], error=found["error"])

@@ -20,7 +20,6 @@ ledger               it is delivered again, and the sink answers "already there"
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,7 @@ from docbus.consumers.items import Item
 from docbus.consumers.requests import GONE, RequestState, Settled
 from docbus.consumers.set_aside import original_of, read_numbers
 from docbus.consumers.settling import read_partitions
+from docbus.consumers.values import read_value, write_value
 from docbus.errors import DocbusError, TransportError
 from docbus.transport import topics
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from docbus.clock import Clock
-    from docbus.consumers.attempts import Attempts
     from docbus.consumers.filing import Filing
     from docbus.consumers.holding import Patience
     from docbus.consumers.inspection import Inspected
@@ -70,7 +69,6 @@ class Redrive:
         filing: Brings them to their end.
         patience: Pauses.
         clock: Times.
-        attempts: Says how many records may be in hand after a death.
         acquit: Told of records that are worked off.
     """
 
@@ -85,7 +83,6 @@ class Redrive:
         filing: Filing,
         patience: Patience,
         clock: Clock,
-        attempts: Attempts,
         acquit: Callable[[Sequence[Record]], Awaitable[None]],
     ) -> None:
         self._agency = agency
@@ -96,22 +93,17 @@ class Redrive:
         self._filing = filing
         self._patience = patience
         self._clock = clock
-        self._attempts = attempts
         self._acquit = acquit
 
     async def begin(self, sink: object) -> None:
         """Put acts into force that a crash has left, and note which sink files."""
         await self._database.write(lambda connection: note_sink(connection, sink))
-        await self.restore()
+        await self._database.write(requests.restore_waiting)
         try:
             await follow_acts(self._database, self._transport, self._agency, self._snapshot())
         except TransportError as error:
             # No reason not to receive: whoever acts next reads them.
             log.warning("acts_not_read", error=error.text)
-
-    async def restore(self) -> None:
-        """Take up again what waited for large content with a stream that is read elsewhere now."""
-        await self._database.write(requests.restore_waiting)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take up requests until none is due, where nobody receives."""
@@ -200,16 +192,13 @@ class Redrive:
 
 def note_sink(connection: sqlite3.Connection, sink: object) -> None:
     """Note which sink files for this agency, so that no command files elsewhere."""
-    connection.execute(
-        "INSERT OR REPLACE INTO ledger_state (name, value) VALUES (?, ?)",
-        (_FILES, json.dumps({"sink": sink_name(sink)})),
-    )
+    write_value(connection, _FILES, {"sink": sink_name(sink)})
 
 
 def filed_by(connection: sqlite3.Connection) -> str | None:
     """Return the name of the sink that filed last for this agency, or None if nothing ever did."""
-    row = connection.execute("SELECT value FROM ledger_state WHERE name = ?", (_FILES,)).fetchone()
-    return None if row is None else str(json.loads(row[0])["sink"])
+    value = read_value(connection, _FILES)
+    return None if value is None else str(value["sink"])
 
 
 def sink_name(sink: object) -> str:

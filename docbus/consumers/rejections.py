@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.documents.refusals import RESENDABLE
 from docbus.documents.statuses import StatusCode
-from docbus.envelope.encrypted import encrypt_note
-from docbus.envelope.package import NONCE_BYTES
-from docbus.envelope.statement import STATUS_TYPE, Reference, StatusBody, encode_status_body
+from docbus.envelope.statement import Reference
 from docbus.limits import MAX_TEXT_BYTES
-from docbus.producers.outbox import WaitingStatement
 from docbus.producers.statuses import record_status
+from docbus.producers.telling import status_statement
 
 if TYPE_CHECKING:
     import sqlite3
 
     from docbus.consumers.items import Item
+    from docbus.producers.outbox import WaitingStatement
 
 
 class Rejection(NamedTuple):
@@ -65,11 +63,7 @@ def tell_rejection(item: Item, *, environment: str, agency: str, now_ms: int) ->
     reference = Reference(*item.document)
     code = StatusCode.CONTENT_UNAVAILABLE if item.refusal in RESENDABLE else StatusCode.REFUSED
     text = item.text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
-    sealed, ciphertext, content_key = encrypt_note(text, reference, environment=environment, sender=agency, code=code)
-    body = encode_status_body(StatusBody(reference, code, now_ms, sealed, os.urandom(NONCE_BYTES)))
-    return Rejection(
-        reference,
-        code,
-        item.text,
-        WaitingStatement(STATUS_TYPE, reference.sender, "documents", body, ciphertext, content_key),
+    statement = status_statement(
+        reference, code, text, to=reference.sender, environment=environment, agency=agency, now_ms=now_ms
     )
+    return Rejection(reference, code, item.text, statement)

@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.consumers import parking
-from docbus.consumers.aside import escaped
+from docbus.consumers.aside import shown
 from docbus.consumers.inspection import Passed
 from docbus.consumers.streams import Place
 from docbus.envelope.act import REJECT
@@ -219,7 +219,7 @@ def write_settled(connection: sqlite3.Connection, settled: Sequence[Settled], no
                 "at_offset": one.request.at_offset,
                 "state": one.state,
                 "code": one.code,
-                "detail": escaped(one.detail).decode("ascii"),
+                "detail": shown(one.detail),
                 "due_at": one.due_at,
                 "now": now_ms,
             }

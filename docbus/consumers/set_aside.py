@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from docbus.consumers.aside import FOREIGN_PREFIX
+from docbus.consumers.spans import PARTITION, READ_BYTES, READ_RECORDS, READ_SECONDS, bounds_of
 from docbus.errors import TransportError
 from docbus.limits import MIB
 from docbus.transport import topics
@@ -19,16 +20,8 @@ if TYPE_CHECKING:
 
     from docbus.transport.port import Transport
 
-PARTITION = 0
-"""These topics have one partition, see ``registry.provision``."""
-READ_RECORDS = 256
-"""Records of one read."""
-READ_BYTES = 8 * MIB
-"""Bytes of one read; at least one record comes."""
 MAX_READ_BYTES = 16 * MIB
 """Bytes of records by number that are in memory at once."""
-READ_SECONDS = 5.0
-"""Seconds to wait for a record that the bounds say is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +80,7 @@ async def read_one(transport: Transport, topic: str, number: int) -> SetAside:
     Raises:
         TransportError: There is none, or the topic is missing or cannot be read.
     """
-    first, end = (await transport.bounds(topic)).get(PARTITION, (0, 0))
+    first, end = await bounds_of(transport, topic)
     if not first <= number < end:
         held = f"it holds {first} to {end - 1}" if first < end else "it is empty"
         raise TransportError(f"{topic} has no record {number}: {held}", hint="The command `ls` lists them.")
@@ -105,7 +98,7 @@ async def read_numbers(transport: Transport, topic: str, numbers: Collection[int
     Raises:
         TransportError: The topic is missing or cannot be read.
     """
-    first, end = (await transport.bounds(topic)).get(PARTITION, (0, 0))
+    first, end = await bounds_of(transport, topic)
     found: dict[int, Record | None] = {number: None for number in numbers if not first <= number < end}
     wanted = deque(sorted(number for number in numbers if first <= number < end))
     size = 0

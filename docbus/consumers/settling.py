@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from docbus.consumers import parking, wanted
-from docbus.consumers.answers import shown, take_answers
+from docbus.consumers.answers import take_answers
+from docbus.consumers.aside import shown
 from docbus.consumers.changes import answers_to
 from docbus.consumers.items import body_digest
 from docbus.consumers.parking import BEHIND

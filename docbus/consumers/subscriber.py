@@ -167,7 +167,6 @@ class Subscriber:
             filing=self._filing,
             patience=self._patience,
             clock=clock,
-            attempts=self._attempts,
             acquit=self._acquit,
         )
         self._tried_under = -1
@@ -310,7 +309,7 @@ class Subscriber:
                     quiet_since = self._clock.monotonic()
                     empty.clear()
                 else:
-                    empty.add(lanes.took_express)
+                    empty.add(fetched.express)
                 if (
                     idle_seconds is not None
                     and len(empty) == _KINDS
@@ -332,7 +331,7 @@ class Subscriber:
         # Whoever had them meanwhile has committed something else.
         self._committed.clear()
 
-    async def _take(self, fetched: Fetched, subscription: Subscription, lanes: Lanes | None) -> None:
+    async def _take(self, fetched: Fetched, subscription: Subscription, lanes: Lanes) -> None:
         """Deliver, store and commit one fetch, unless its partitions have moved meanwhile."""
         generation = fetched.generation
         if generation != subscription.generation:
@@ -340,19 +339,19 @@ class Subscriber:
 
         async def between() -> None:
             """Let what came in the express partition go before the rest of this batch."""
-            if lanes is not None and lanes.express_ready:
+            if lanes.express_ready:
                 waiting = lanes.look_at_express()
                 if not self._filing.clashes(waiting.inspected):
                     lanes.take_express()
                     if waiting.records:
-                        await self._take(waiting, subscription, None)
+                        await self._take(waiting, subscription, lanes)
 
         items = [Item(*pair) for pair in zip(fetched.records, fetched.inspected, strict=True)]
         await self._filing.process(
             items,
             fetched.inspected,
             moved=lambda: subscription.generation != generation,
-            between=None if lanes is None or lanes.took_express else between,
+            between=None if fetched.express else between,
         )
         await self._acquit(fetched.records)
         offsets = {

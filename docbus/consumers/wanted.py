@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from docbus.consumers.parking import CONTENT
+from docbus.consumers.parking import CONTENT, LONGEST_ATTEMPT_MS
 from docbus.envelope.package import Outside
 from docbus.envelope.parts import AttachmentContext
 from docbus.limits import MIB
@@ -211,8 +211,8 @@ WITH line AS (
     WINDOW document AS (PARTITION BY sender, document_id, revision, body)
 ), ready AS (
     SELECT wanted, together, remaining, urgent, row_number() OVER (PARTITION BY sender, epoch ORDER BY wanted) AS place
-    FROM line WHERE state = 0 AND (due_at <= ?1 OR due_at > ?1 + 300000 /* the longest pause: the clock was set back */)
-        AND worst < 2 AND (before = 0 OR (begun AND before <= ?2))
+    FROM line WHERE state = 0 AND (due_at <= ?1 OR due_at > ?2) AND worst < 2
+        AND (before = 0 OR (begun AND before <= ?3))
 )
 SELECT w.wanted, w.epoch, w.sender, w.document_id, w.revision, w.attachment, w.sealed_size, w.root, w.key, w.size,
     w.digest, w.hints, w.made_at, w.stored_at, w.attempts, w.missing_at, r.together, r.remaining, w.body
@@ -226,7 +226,8 @@ def due(connection: sqlite3.Connection, environment: str, now_ms: int) -> list[W
     Of a stream, what its first document needs; once that has its room, as much ahead of it as ``AHEAD_BYTES``, so that
     what is fetched ahead never takes the room of what it waits for.
     """
-    rows = connection.execute(DUE, (now_ms, AHEAD_BYTES))
+    # As for all that is parked: what would be due later than any pause lasts is due now, as the clock was set back.
+    rows = connection.execute(DUE, (now_ms, now_ms + LONGEST_ATTEMPT_MS, AHEAD_BYTES))
     return [_wanted(row, environment) for row in rows]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
-from docbus.envelope.batch import batch_signed_bytes
-from docbus.envelope.envelope import Proof, Signature, put_back, put_front, put_payload_type, put_signatures
+from docbus.envelope.batch import sign_root
+from docbus.envelope.envelope import Proof, put_back, put_front, put_payload_type
 from docbus.errors import MalformedError
 from docbus.limits import (
     MAX_ACT_REASON_BYTES,
@@ -117,10 +117,7 @@ def seal_acts(acts: Sequence[Act], signer: Signer) -> list[bytes]:
     encoded = [encode_act(act) for act in acts]
     leaves = [act_digest(one) for one in encoded]
     tree = levels(leaves)
-    signed = batch_signed_bytes(signer.profile, signer.certificate, len(leaves), tree[-1][0])
-    signatures = put_signatures(
-        [Signature(signer.profile, signer.certificate, signature) for signature in signer.sign_all(signed)]
-    )
+    signatures = sign_root(signer, len(leaves), tree[-1][0])
     payload_type, back = put_payload_type(PAYLOAD_TYPE), put_back(None)
     return [
         put_front(one, Proof(len(leaves), index, path_of(tree, index)), payload_type, signatures, 0) + back

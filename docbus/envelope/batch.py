@@ -143,7 +143,7 @@ class Sealer:
             leaves.append(digest)
             placed.append((sequence, wrap))
         tree = levels(leaves)
-        signatures = self._sign(len(leaves), tree[-1][0])
+        signatures = sign_root(self._signer, len(leaves), tree[-1][0])
         encoded_types = {name: put_payload_type(name) for name in types}
         sealed: list[Sealed] = []
         for index, draft in enumerate(drafts):
@@ -170,13 +170,6 @@ class Sealer:
                 )
             )
         return sealed
-
-    def _sign(self, tree_size: int, root: bytes) -> bytes:
-        signer = self._signer
-        signed = batch_signed_bytes(signer.profile, signer.certificate, tree_size, root)
-        return put_signatures(
-            [Signature(signer.profile, signer.certificate, signature) for signature in signer.sign_all(signed)]
-        )
 
     def _addresses(
         self, drafts: Sequence[Draft], epochs: Mapping[str, bytes], snapshot: TrustSnapshot, now_ms: int
@@ -222,6 +215,20 @@ class Sealer:
         batch_key = os.urandom(KEY_BYTES)
         context = wrap_context(SUITE_2026, self._environment, self._sender, recipient, encrypter.digest)
         return batch_key, encrypter.encrypt(batch_key, context)
+
+
+def sign_root(signer: Signer, tree_size: int, root: bytes) -> bytes:
+    """Return the encoded signatures over a batch, which stand in each of its envelopes.
+
+    Args:
+        signer: Who signs.
+        tree_size: Leaves of the batch.
+        root: Of its tree, 32 bytes.
+    """
+    signed = batch_signed_bytes(signer.profile, signer.certificate, tree_size, root)
+    return put_signatures(
+        [Signature(signer.profile, signer.certificate, signature) for signature in signer.sign_all(signed)]
+    )
 
 
 _NEW_STREAM = StreamHead(0, bytes(32))

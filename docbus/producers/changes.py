@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.statement import Reference
-from docbus.errors import DocumentError
+from docbus.producers.outbox import find_document
 from docbus.producers.statuses import record_status
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from docbus.producers.outbox import AcceptedDocument
+    from docbus.producers.outbox import AcceptedDocument, FoundDocument
 
 
-class Original(NamedTuple):
-    """A document that was published from this folder: its revision, urgency and recipients."""
-
-    document_id: str
-    revision: int
-    urgency: int
-    recipients: tuple[str, ...]
-
-
-def original_of(connection: sqlite3.Connection, document_id: str, revision: int | None) -> Original:
-    """Return a document of this outbox, its newest revision if none is named.
+def document_and_recipients(
+    connection: sqlite3.Connection, document_id: str, revision: int | None
+) -> tuple[FoundDocument, tuple[str, ...]]:
+    """Return a document of this outbox, its newest revision if none is named, and whom it was published to.
 
     Raises:
         DocumentError: There is none.
     """
-    row = connection.execute(
-        "SELECT outgoing, revision, urgency FROM outgoing WHERE document_id = ?1 AND (?2 IS NULL OR revision = ?2)"
-        " ORDER BY revision DESC LIMIT 1",
-        (document_id, revision),
-    ).fetchone()
-    if row is None:
-        raise DocumentError(
-            f"the outbox has no document {document_id}" + (f" revision {revision}" if revision else ""),
-            hint="Only what was published from this folder can be recalled; `docbus track` shows what there is.",
-            step="P1",
-        )
-    recipients = connection.execute(
-        "SELECT DISTINCT recipient FROM copy WHERE outgoing = ? ORDER BY recipient", row[:1]
+    found = find_document(connection, document_id, revision)
+    names = connection.execute(
+        "SELECT DISTINCT recipient FROM copy WHERE outgoing = ? ORDER BY recipient", (found.outgoing,)
     )
-    return Original(document_id, row[1], row[2], tuple(name for (name,) in recipients))
+    return found, tuple(name for (name,) in names)
 
 
 def note_asked(connection: sqlite3.Connection, document: AcceptedDocument, *, sender: str, now_ms: int) -> None:

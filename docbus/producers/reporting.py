@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from docbus.documents.statuses import StatusCode
-from docbus.envelope.encrypted import encrypt_note
-from docbus.envelope.package import NONCE_BYTES
-from docbus.envelope.statement import STATUS_TYPE, Reference, StatusBody, encode_status_body
+from docbus.envelope.statement import Reference
 from docbus.errors import DocumentError
-from docbus.producers.outbox import WaitingStatement, add_statements
+from docbus.producers.outbox import add_statements
 from docbus.producers.statuses import record_status
+from docbus.producers.telling import status_statement
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,20 +52,13 @@ async def report_status(
     """
     status = _checked(code, note, own=agency == document_sender)
     reference = Reference(document_sender, document_id, revision)
-    sealed, ciphertext, content_key = (
-        (None, None, None)
-        if not note
-        else encrypt_note(note, reference, environment=environment, sender=agency, code=status)
+    statement = status_statement(
+        reference, status, note, to=document_sender, environment=environment, agency=agency, now_ms=now_ms
     )
-    body = encode_status_body(StatusBody(reference, status, now_ms, sealed, os.urandom(NONCE_BYTES)))
 
     def store(connection: sqlite3.Connection) -> bool:
         addressees = _recipients(connection, reference) if status.sent_by == "sender" else [document_sender]
-        add_statements(
-            connection,
-            [WaitingStatement(STATUS_TYPE, to, "documents", body, ciphertext, content_key) for to in addressees],
-            at_ms=now_ms,
-        )
+        add_statements(connection, [statement._replace(recipient=to) for to in addressees], at_ms=now_ms)
         # One row per (document, recipient), whoever of the two speaks.
         about = addressees if status.sent_by == "sender" else [agency]
         possible = [
@@ -79,7 +70,7 @@ async def report_status(
                 code=status,
                 at=now_ms,
                 recorded_at=now_ms,
-                statement=sha256(body + recipient.encode()).digest(),
+                statement=sha256(statement.body + recipient.encode()).digest(),
                 note=note,
             )
             for recipient in about

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from docbus.clock import no_earlier
 from docbus.envelope.batch import Draft, StreamHead
 from docbus.envelope.envelope import Hint
 from docbus.envelope.statement import FIRST_PREVIOUS, LANES
@@ -89,8 +90,7 @@ class Sealing:
             if not waiting:
                 break
             snapshot = self._snapshot()
-            # A clock that was set back must not date statements before the keys that sign them.
-            now_ms = max(self._clock.now_ms(), snapshot.made_at)
+            now_ms = no_earlier(self._clock, snapshot.made_at)
             able, failed = examine(waiting, snapshot)
             sealed = self._seal(able, ground, snapshot, now_ms) if able else []
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,18 @@ from docbus.errors import SinkUnavailableError
 from docbus.storage.database import Database
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
+from docbus.transport.sqlite import SqliteTransport
 from docbus.wire.tree import root_of
 from tests.support.audit_exchange import AGENCIES, PROVINCE, Exchange, Posted
 from tests.support.outbox import PATIENCE, FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from docbus.consumers.sinks.port import Delivery, Outcome
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Record
-    from docbus.transport.sqlite import SqliteTransport
 
 ME = PROVINCE
 
@@ -89,8 +90,9 @@ class Inbox:
     snapshot: TrustSnapshot | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def found(self) -> None:
-        """Create the topics."""
+    async def found(self, *, partitions: int = 1) -> None:
+        """Create the topics; so many partitions has the agency's own inbox."""
+        await self.bus.create([topics.spec_of(topics.inbox(ME), partitions=partitions)])
         names = [name for agency in AGENCIES for name in (topics.inbox(agency), topics.content(agency))]
         names += [topics.quarantine(ME), topics.dead_letter(ME), topics.ledger(ME)]
         await self.bus.create([topics.spec_of(name) for name in names])
@@ -206,6 +208,22 @@ class Inbox:
     async def reasons(self) -> list[str]:
         """Return the reasons of all records in quarantine, in order."""
         return [dict(record.headers)["docbus_reason"].decode() for record in await self.quarantined()]
+
+
+@asynccontextmanager
+async def opened_inbox(folder: Path, *, partitions: int = 1) -> AsyncIterator[Inbox]:
+    """Open a bus in a folder, with an agency and its topics."""
+    clock = FakeClock()
+    bus = SqliteTransport(folder / "bus.db", clock)
+    await bus.start()
+    home = folder / "agency"
+    home.mkdir()
+    made = Inbox(folder=home, bus=bus, clock=clock)
+    await made.found(partitions=partitions)
+    try:
+        yield made
+    finally:
+        await bus.aclose()
 
 
 def _receipt(body: bytes) -> ReceiptBody:

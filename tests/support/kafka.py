@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +68,7 @@ def running_kafka(folder: Path, *, java_options: Sequence[str] = SMALL_JVM) -> I
             bootstrap, settings = settings_of_node(home)
             file = home / "server.properties"
             file.write_text("".join(f"{key}={value}\n" for key, value in sorted(settings.items())), "utf-8")
-            _format(command, file)
+            format_storage(command, file, new_cluster_id())
             with _process([*command, "kafka.Kafka", str(file)], home / "kafka.log") as process:
                 try:
                     _wait(process, home / "kafka.log")
@@ -81,7 +81,7 @@ def running_kafka(folder: Path, *, java_options: Sequence[str] = SMALL_JVM) -> I
 
 def settings_of_node(home: Path) -> tuple[str, Mapping[str, str]]:
     """Return the bootstrap address and the settings: those shipped, but for ports and folders."""
-    broker, controller = _free_ports()
+    broker, controller = free_ports(2)
     local = {
         "listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker}",
@@ -92,15 +92,26 @@ def settings_of_node(home: Path) -> tuple[str, Mapping[str, str]]:
     return f"127.0.0.1:{broker}", shipped_settings() | local
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
 
 
-def _format(command: Sequence[str], file: Path) -> None:
-    cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+def new_cluster_id() -> str:
+    """Return an id as Kafka wants it."""
+    return base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+
+
+def format_storage(command: Sequence[str], file: Path, cluster: str) -> None:
+    """Prepare a node's storage.
+
+    Raises:
+        KafkaFailedError: It could not be prepared.
+    """
     done = subprocess.run(
         # The form with "=": an id may begin with a hyphen.
         [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(file)],

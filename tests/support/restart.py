@@ -37,7 +37,7 @@ class StoppableBroker:
         self._running = ExitStack()
 
     def __enter__(self) -> Self:
-        kafka._format(self._command, self._file)
+        kafka.format_storage(self._command, self._file, kafka.new_cluster_id())
         return self
 
     def __exit__(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tests.faults.harness.proxy import Proxies
 from tests.support import jars
 from tests.support.compose import shipped_settings
-from tests.support.kafka import FORMAT_SECONDS, LOG4J, START_SECONDS, STARTED
+from tests.support.kafka import LOG4J, START_SECONDS, STARTED, format_storage, free_ports, new_cluster_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,15 +49,6 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 class Node:
     """One broker's process."""
 
@@ -74,12 +62,7 @@ class Node:
 
     def format(self, cluster: str) -> None:
         """Prepare the storage."""
-        subprocess.run(
-            [*self._command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._file)],
-            stdout=subprocess.DEVNULL,
-            timeout=FORMAT_SECONDS,
-            check=True,
-        )
+        format_storage(self._command, self._file, cluster)
 
     def start(self) -> None:
         """Start the process; serving takes some seconds."""
@@ -138,7 +121,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         """Format and start everything."""
-        cluster = base64.urlsafe_b64encode(b"\x01" + os.urandom(15)).decode().rstrip("=")
+        cluster = new_cluster_id()
         for node in self.nodes:
             node.format(cluster)
         for node in self.nodes:

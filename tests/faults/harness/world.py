@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from docbus.client.trial import found_exchange
 from docbus.clock import SystemClock
 from docbus.settings import KafkaServerSettings
-from tests.faults.harness.cluster import Cluster, die_with_parent, free_ports
+from tests.faults.harness.cluster import Cluster, die_with_parent
+from tests.support.kafka import free_ports
 from tests.support.source import ROOT
 
 if TYPE_CHECKING:

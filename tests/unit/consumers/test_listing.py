@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from docbus.consumers.listing import Reader
 from docbus.consumers.selection import Selection
-from docbus.consumers.set_aside import READ_RECORDS
 from docbus.consumers.sinks.port import Reject
+from docbus.consumers.spans import READ_RECORDS
 from docbus.storage.database import Database
 from tests.support.acts import decide
 from tests.support.audit_exchange import CITY, COMMUNE

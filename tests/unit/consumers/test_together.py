@@ -16,8 +16,8 @@ from docbus.transport import topics
 from docbus.transport.port import TopicSpec
 from docbus.transport.sqlite import SqliteTransport
 from tests.support.audit_exchange import CITY, COMMUNE
-from tests.support.inbox import ME, Inbox, ObedientSink
-from tests.support.outbox import PATIENCE, FakeClock
+from tests.support.inbox import ME, Inbox, ObedientSink, opened_inbox
+from tests.support.outbox import PATIENCE
 from tests.support.trial import until
 
 if TYPE_CHECKING:
@@ -30,18 +30,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def lanes(tmp_path: Path) -> AsyncIterator[Inbox]:
     """Yield an agency whose inbox has an express partition."""
-    clock = FakeClock()
-    bus = SqliteTransport(tmp_path / "bus.db", clock)
-    await bus.start()
-    folder = tmp_path / "agency"
-    folder.mkdir()
-    await bus.create([topics.spec_of(topics.inbox(ME), partitions=2)])
-    made = Inbox(folder=folder, bus=bus, clock=clock)
-    await made.found()
-    try:
+    async with opened_inbox(tmp_path, partitions=2) as made:
         yield made
-    finally:
-        await bus.aclose()
 
 
 class SlowSink(ObedientSink):
@@ -107,6 +97,17 @@ async def test_express_record_of_the_same_stream_waits_for_its_batch(
     assert [] == lanes.findings()
 
 
+async def deaths_of(inbox: Inbox) -> int:
+    """Start again whenever the process has died, as a supervisor would; return how often it had to."""
+    for deaths in range(20):
+        try:
+            await inbox.receive()
+        except MemoryError:
+            continue
+        return deaths
+    return 20
+
+
 class KillingSink(ObedientSink):
     """Ends the process, as far as a test can, when it sees a certain document."""
 
@@ -125,16 +126,7 @@ async def test_record_that_kills_every_process_ends_in_quarantine(inbox: Inbox) 
     inbox.sink.deadly = "H26-00150"
     await inbox.post(*inbox.exchange.documents(CITY, ME, 200), *inbox.exchange.documents(COMMUNE, ME, 3))
 
-    deaths = 0
-    while deaths < 20:
-        try:
-            await inbox.receive()
-        except MemoryError:
-            deaths += 1
-            continue
-        break
-
-    assert CONDEMNED_AT + 1 == deaths
+    assert CONDEMNED_AT + 1 == await deaths_of(inbox)
     assert ["crash_loop"] == await inbox.reasons()
     filed = [name for name in inbox.sink.order if name.startswith("H26")]
     assert [f"H26-{n:05}" for n in range(1, 201) if n != 150] == filed
@@ -158,16 +150,8 @@ async def test_verification_that_kills_every_process_ends_in_quarantine(
 
     monkeypatch.setattr(Intake, "inspect", die)
     await inbox.post(*posted)
-    deaths = 0
-    while deaths < 20:
-        try:
-            await inbox.receive()
-        except MemoryError:
-            deaths += 1
-            continue
-        break
 
-    assert CONDEMNED_AT + 1 == deaths
+    assert CONDEMNED_AT + 1 == await deaths_of(inbox)
     assert ["crash_loop"] == await inbox.reasons()
     assert 99 == len(inbox.sink.order)
 

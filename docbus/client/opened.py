@@ -1,0 +1,39 @@
+"""What an open agency has, for the parts of which :class:`~docbus.client.agency.Agency` is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docbus.clock import Clock
+    from docbus.identity.encryption import Decrypter
+    from docbus.identity.signing import Signer
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.producers.drain import Drain
+    from docbus.producers.publisher import Publisher
+    from docbus.settings import Settings
+    from docbus.storage.content import ContentFolder
+    from docbus.storage.database import Database
+    from docbus.transport.port import Transport
+
+
+class OpenAgency:
+    """Names and types only; never used by itself."""
+
+    id: str
+    settings: Settings
+    transport: Transport
+    database: Database
+    content: ContentFolder
+    _clock: Clock
+    _drain: Drain
+    _publisher: Publisher
+    _signer: Signer
+    _decrypters: Sequence[Decrypter]
+
+    @property
+    def snapshot(self) -> TrustSnapshot:
+        """The directory as it is known now."""
+        raise NotImplementedError
