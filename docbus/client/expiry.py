@@ -10,9 +10,7 @@ from docbus.transport import topics
 from docbus.transport.topics import CONTENT_PARTITION, DAY_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from docbus.consumers.content_overview import AwaitedContent
+    from docbus.consumers.overview import LedgerOverview
     from docbus.transport.port import Record, Transport
 
 SOON_MS = 14 * DAY_MS
@@ -42,27 +40,24 @@ class ContentExpiry:
     soon: bool
 
 
-async def content_expiry(
-    transport: Transport, agency: str, decided: Mapping[int, int], awaited: AwaitedContent, now_ms: int
-) -> ContentExpiry:
+async def content_expiry(transport: Transport, agency: str, inbox: LedgerOverview, now_ms: int) -> ContentExpiry:
     """Return it, from the ledger, the inbox, and the settings of content topics at the brokers.
 
     Args:
         transport: Started.
         agency: Canonical id of the recipient.
-        decided: By partition of the inbox, the offset below which everything is decided.
-        awaited: What the ledger waits for.
+        inbox: What the ledger says: how far partitions are decided, and what it waits for.
         now_ms: Now.
 
     Raises:
         TransportError: The brokers cannot be asked.
     """
-    undecided = await _undecided(transport, topics.inbox(agency), decided)
+    undecided = await _undecided(transport, topics.inbox(agency), inbox)
     found: list[tuple[int, str, str | None]] = []
     if undecided is not None:
         # Its key is a hint of its sender; whether it has large content, only reading it tells.
         found.append((undecided.timestamp_ms, (undecided.key or b"").decode(errors="replace"), None))
-    for document in awaited.oldest:
+    for document in inbox.content.oldest:
         stored_at = document.stored_at
         if document.offset is not None:
             part = await _record(transport, topics.content(document.sender), CONTENT_PARTITION, document.offset)
@@ -85,12 +80,14 @@ async def content_expiry(
     )
 
 
-async def _undecided(transport: Transport, inbox: str, decided: Mapping[int, int]) -> Record | None:
-    """Return the oldest record that is not decided, over all partitions."""
+async def _undecided(transport: Transport, topic: str, inbox: LedgerOverview) -> Record | None:
+    """Return the oldest record that is not decided, over all partitions that are read here."""
     oldest: Record | None = None
-    for partition, (first, end) in (await transport.bounds(inbox)).items():
-        offset = max(first, decided.get(partition, first))
-        record = await _record(transport, inbox, partition, offset) if offset < end else None
+    for partition, (first, end) in (await transport.bounds(topic)).items():
+        if inbox.held is not None and partition not in inbox.held:
+            continue
+        offset = max(first, inbox.decided.get(partition, first))
+        record = await _record(transport, topic, partition, offset) if offset < end else None
         if record is not None and (oldest is None or record.timestamp_ms < oldest.timestamp_ms):
             oldest = record
     return oldest

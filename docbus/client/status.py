@@ -18,8 +18,6 @@ from docbus.storage.locks import holder_of
 from docbus.transport import topics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from docbus.client.agency import Agency
     from docbus.clock import Clock
     from docbus.errors import DocbusError
@@ -47,7 +45,8 @@ class AgencyStatus:
         at: When this was read.
         outbox: What waits, and what became of the rest.
         inbox: What the ledger says.
-        lag: By partition of the inbox, records stored and not yet decided; None if the bus cannot be reached.
+        lag: By partition of the inbox that this folder reads, records stored and not yet decided; None if the bus
+            cannot be reached.
         directory: None if it cannot be read.
         trouble: Why the bus cannot be reached or read; everything else is true all the same.
         sending: Which process of this folder sends, or None.
@@ -75,8 +74,8 @@ async def agency_status(agency: Agency, clock: Clock) -> AgencyStatus:
     expiry: ContentExpiry | None = None
     trouble: DocbusError | None = None
     try:
-        lag = await _lag(agency.transport, agency.id, inbox.decided)
-        expiry = await content_expiry(agency.transport, agency.id, inbox.decided, inbox.content, clock.now_ms())
+        lag = await _lag(agency.transport, agency.id, inbox)
+        expiry = await content_expiry(agency.transport, agency.id, inbox, clock.now_ms())
     except TransportError as error:
         trouble = error
     return AgencyStatus(
@@ -112,8 +111,8 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
     try:
         await transport.start()
         snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
-        lag = await _lag(transport, agency, inbox.decided)
-        expiry = await content_expiry(transport, agency, inbox.decided, inbox.content, clock.now_ms())
+        lag = await _lag(transport, agency, inbox)
+        expiry = await content_expiry(transport, agency, inbox, clock.now_ms())
     except (TransportError, IdentityError, WaitTimeoutError) as error:
         trouble = error
     finally:
@@ -135,12 +134,13 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
     )
 
 
-async def _lag(transport: Transport, agency: str, decided: Mapping[int, int]) -> dict[int, int]:
+async def _lag(transport: Transport, agency: str, inbox: LedgerOverview) -> dict[int, int]:
     """Return how much lies beyond what the ledger has decided; offsets committed at the broker are not asked."""
     bounds = await transport.bounds(topics.inbox(agency))
     return {
-        partition: end - min(end, max(first, decided.get(partition, first)))
+        partition: end - min(end, max(first, inbox.decided.get(partition, first)))
         for partition, (first, end) in bounds.items()
+        if inbox.held is None or partition in inbox.held
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from docbus.clock import format_time
-from docbus.consumers import parking
+from docbus.consumers import held, parking
 from docbus.consumers.aside import append_aside, aside_record, topic_of
 from docbus.consumers.inspection import key_of
 from docbus.consumers.items import bound_parking, close_ranks, decide, needs_of, ready_of
@@ -115,6 +115,7 @@ class Filing:
         self._open: frozenset[StreamKey] = frozenset()
         self._down_since: int | None = None
         self._seen_up = False
+        self._held: frozenset[int] | None = None
         self.partitions: dict[int, PartitionState] = {}
         self.next_offsets: dict[int, int] = {}
         """Where to go on, of the partitions in which something was decided by this process."""
@@ -128,6 +129,16 @@ class Filing:
     async def look(self) -> None:
         """Read again which streams wait: large content has come meanwhile."""
         self.waiting = await self._database.read(parking.read_waiting)
+
+    async def hold(self, partitions: Collection[int]) -> None:
+        """Take note of the partitions that are read here; large content that waits in others is let go."""
+        if partitions == self._held:
+            return
+        dropped = await self._patience.persist(
+            "ledger", lambda: self._database.write(lambda c: held.write_held(c, partitions)), DiskFullError
+        )
+        self._held = frozenset(partitions)
+        await self._drop_content(dropped)
 
     def clashes(self, inspected: Sequence[Inspected]) -> bool:
         """Tell whether records belong to streams of the batch that is being filed, so that they have to wait for it."""

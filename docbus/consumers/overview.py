@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from docbus.consumers.content_overview import AwaitedContent, awaited_content
+from docbus.consumers.held import read_held
 from docbus.consumers.values import SINK_STATE, read_value
 
 if TYPE_CHECKING:
@@ -91,7 +93,8 @@ class LedgerOverview:
         refused: Statements refused for good.
         missing: Statements that have not come, though later ones have.
         holes: The ranges of those, the first ones.
-        parked: Records that wait.
+        held: Partitions of the inbox that this folder reads, if they were ever given out; None for all.
+        parked: Records that wait in those.
         waiting: The streams that they belong to, the first ones.
         findings: How many are kept.
         newest_findings: The newest of them, newest first.
@@ -102,6 +105,7 @@ class LedgerOverview:
     """
 
     decided: dict[int, int]
+    held: frozenset[int] | None
     streams: int
     senders: int
     documents: int
@@ -123,7 +127,9 @@ def overview(connection: sqlite3.Connection) -> LedgerOverview:
     streams, senders = _row(
         connection, "SELECT count(*), count(DISTINCT sender) FROM incoming_stream WHERE closed_at IS NULL"
     )
+    held = read_held(connection)
     return LedgerOverview(
+        held=held,
         decided=dict(connection.execute("SELECT partition, next_offset FROM inbox_partition ORDER BY partition")),
         streams=streams,
         senders=senders,
@@ -131,8 +137,8 @@ def overview(connection: sqlite3.Connection) -> LedgerOverview:
         refused=_row(connection, "SELECT count(*) FROM incoming WHERE reason IS NOT NULL")[0],
         missing=_row(connection, "SELECT coalesce(sum(last - first + 1), 0) FROM incoming_hole WHERE missed")[0],
         holes=_holes(connection),
-        parked=_row(connection, "SELECT count(*) FROM parked")[0],
-        waiting=_waiting(connection),
+        parked=_row(connection, _PARKED, _held_values(held))[0],
+        waiting=_waiting(connection, held),
         findings=_row(connection, "SELECT count(*) FROM finding")[0],
         newest_findings=tuple(
             KeptFinding(at=at, code=code, sender=sender, detail=detail)
@@ -163,8 +169,15 @@ def has_received(connection: sqlite3.Connection, sender: str, document_id: str, 
     return found.fetchone() is not None
 
 
-def _row(connection: sqlite3.Connection, query: str) -> tuple[int, ...]:
-    found: tuple[int, ...] = connection.execute(query).fetchone()
+_PARKED = "SELECT count(*) FROM parked WHERE ?1 IS NULL OR partition IN (SELECT value FROM json_each(?1))"
+
+
+def _held_values(held: frozenset[int] | None) -> tuple[str | None]:
+    return (None if held is None else json.dumps(sorted(held)),)
+
+
+def _row(connection: sqlite3.Connection, query: str, values: tuple[object, ...] = ()) -> tuple[int, ...]:
+    found: tuple[int, ...] = connection.execute(query, values).fetchone()
     return found
 
 
@@ -180,12 +193,13 @@ def _holes(connection: sqlite3.Connection) -> tuple[MissingStatements, ...]:
     )
 
 
-def _waiting(connection: sqlite3.Connection) -> tuple[WaitingStream, ...]:
+def _waiting(connection: sqlite3.Connection, held: frozenset[int] | None) -> tuple[WaitingStream, ...]:
     """Each stream's first record says why all of them wait; of a bare column SQLite takes the row with the minimum."""
     rows = connection.execute(
         "SELECT sender, epoch, cause, code, detail, count(*), sum(size), coalesce(since, parked_at), due_at,"
-        " min(parked) FROM parked GROUP BY sender, epoch ORDER BY min(parked) LIMIT ?",
-        (SHOWN_PARKED,),
+        " min(parked) FROM parked WHERE ?1 IS NULL OR partition IN (SELECT value FROM json_each(?1))"
+        " GROUP BY sender, epoch ORDER BY min(parked) LIMIT ?2",
+        (*_held_values(held), SHOWN_PARKED),
     )
     return tuple(
         WaitingStream(

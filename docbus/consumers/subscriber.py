@@ -287,7 +287,7 @@ class Subscriber:
         empty: set[bool] = set()
         try:
             while True:
-                self._follow_group(subscription)
+                await self._follow_group(subscription)
                 resumed = await self._resume(subscription) | await self._redrive.step()
                 # Where something is suspected, nothing else is in hand while it is worked on.
                 near = self._attempts.near(subscription.assigned, self._start)
@@ -319,17 +319,14 @@ class Subscriber:
         finally:
             await lanes.aclose()
 
-    def _follow_group(self, subscription: Subscription) -> None:
-        """Take note that partitions were given out anew.
-
-        What waits in those that others read now stays here, durably, and has its turn if they come back; whoever has
-        them reads it from the stream.
-        """
+    async def _follow_group(self, subscription: Subscription) -> None:
+        """Take note that partitions were given out anew."""
         if subscription.generation == self._generation or not subscription.settled:
             return
         self._generation = subscription.generation
         # Whoever had them meanwhile has committed something else.
         self._committed.clear()
+        await self._filing.hold(subscription.assigned)
 
     async def _take(self, fetched: Fetched, subscription: Subscription, lanes: Lanes) -> None:
         """Deliver, store and commit one fetch, unless its partitions have moved meanwhile."""
