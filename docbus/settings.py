@@ -10,6 +10,7 @@ Precedence: command line, then ``DOCBUS_*`` (``DOCBUS_KAFKA__SASL_PASSWORD``), t
 from __future__ import annotations
 
 import tomllib
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,8 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from docbus.documents.calendar import WorkingCalendar
+from docbus.documents.deadlines import Deadlines, Stage
 from docbus.errors import ConfigurationError
 from docbus.limits import MAX_PARTS, PART_BYTES
 from docbus.transport.topics import CONTENT_RETENTION_MS, DAY_MS
@@ -37,6 +40,9 @@ DEFAULT_SPOOL_BYTES = 16 * 1024**3
 """Bytes of received content that is not filed yet."""
 MAX_CONTENT_BYTES = MAX_PARTS * PART_BYTES
 """What the protocol carries in one document, 64 GiB."""
+DEFAULT_URGENT_MINUTES = 30
+"""Minutes that "at once" lasts for an urgent document: restarts and a failover of brokers take fewer."""
+MAX_PORT = 65535
 DEFAULT_RETENTION_DAYS = CONTENT_RETENTION_MS // DAY_MS
 
 
@@ -145,6 +151,59 @@ class OutboxSettings(_Table):
     max_bytes: Annotated[int, Field(ge=1024**2)] = DEFAULT_OUTBOX_BYTES
 
 
+class DeadlineSettings(_Table):
+    """When something that was sent is overdue; times are Vietnamese, days are added to the calendar or taken out."""
+
+    morning_ends: time = time(12)
+    day_ends: time = time(17)
+    urgent_minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] = DEFAULT_URGENT_MINUTES
+    stages: tuple[Stage, ...] = tuple(Stage)
+    days_off: tuple[date, ...] = ()
+    days_worked: tuple[date, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DeadlineSettings:
+        if self.morning_ends.tzinfo is not None or self.day_ends.tzinfo is not None:
+            raise ValueError("times are Vietnamese and have no offset")
+        if self.morning_ends >= self.day_ends:
+            raise ValueError("morning_ends is not before day_ends")
+        both = set(self.days_off) & set(self.days_worked)
+        if both:
+            raise ValueError(f"{min(both)} is both in days_off and in days_worked")
+        return self
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The rules by which something is overdue."""
+        return Deadlines(
+            calendar=WorkingCalendar(days_off=self.days_off, days_worked=self.days_worked),
+            morning_ends=self.morning_ends,
+            day_ends=self.day_ends,
+            urgent_ms=self.urgent_minutes * 60 * 1000,
+            stages=frozenset(self.stages),
+        )
+
+
+class MetricsSettings(_Table):
+    """Where Prometheus reads figures, as ``host:port``; nowhere if left out."""
+
+    listen: Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):\d{1,5}$")] | None = None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port."""
+        if self.listen is None:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @model_validator(mode="after")
+    def _port(self) -> MetricsSettings:
+        if self.address is not None and not 0 < self.address[1] <= MAX_PORT:
+            raise ValueError(f"listen: {self.address[1]} is no port")
+        return self
+
+
 class _Environment(EnvSettingsSource):
     """``DOCBUS_*`` but for the folder, which is the command line's, and for a transport that the file does not use.
 
@@ -182,6 +241,8 @@ class Settings(BaseSettings):
     inbox: InboxSettings = InboxSettings()
     outbox: OutboxSettings = OutboxSettings()
     content: ContentSettings = ContentSettings()
+    deadlines: DeadlineSettings = DeadlineSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="after")
     def _one_transport(self) -> Settings:

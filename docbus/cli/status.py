@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from docbus.consumers.overview import LedgerOverview
     from docbus.producers.content import ContentCounts
     from docbus.producers.journey import OutboxCounts
+    from docbus.producers.overdue import OverdueStage
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -55,7 +56,8 @@ def _show(found: AgencyStatus) -> None:
     nobody = "nobody; `docbus run` does both"
     work = {"sending": found.sending or nobody, "receiving": found.receiving or nobody}
     inbox = _inbox(found.inbox) | {"  content expires from": _expiry(found.expiry)}
-    pairs({"directory": known} | work | _outbox(found.outbox) | {"inbox": lag} | inbox)
+    outbox = _outbox(found.outbox) | _overdue(found.overdue)
+    pairs({"directory": known} | work | outbox | {"inbox": lag} | inbox)
     _tables(found)
 
 
@@ -73,6 +75,14 @@ def _outbox(outbox: OutboxCounts) -> dict[str, str | None]:
         "  receipts to send": f"{outbox.receipts_waiting:,}" if outbox.receipts_waiting else None,
         "  bytes": f"{outbox.used_bytes:,}",
         "  large content": _uploads(outbox.content),
+    }
+
+
+def _overdue(stages: tuple[OverdueStage, ...]) -> dict[str, str | None]:
+    """Say what has not come as far as it should have; nothing where everything is in time."""
+    return {
+        f"  OVERDUE, not {one.stage}": f"{one.count:,}, the first since {when(one.due_at)}" if one.count else None
+        for one in stages
     }
 
 
@@ -142,11 +152,15 @@ def _aside(inbox: LedgerOverview, topic: str) -> str:
 def _tables(found: AgencyStatus) -> None:
     """Print details of what is not as it should be."""
     outbox, inbox = found.outbox, found.inbox
+    late = [
+        (o.document_id, _code(o.recipient), f"not {s.stage}", when(o.due_at)) for s in found.overdue for o in s.first
+    ]
+    if late:
+        line()
+        table(("overdue", "by", "what", "was due"), late)
     if outbox.undelivered:
         line()
-        open_copies = [
-            (u.document_id, u.recipient.rpartition(":")[2], u.state, when(u.since)) for u in outbox.undelivered
-        ]
+        open_copies = [(u.document_id, _code(u.recipient), u.state, when(u.since)) for u in outbox.undelivered]
         table(("not answered yet", "by", "state", "since"), open_copies)
     if outbox.content.kept:
         line()
@@ -178,6 +192,10 @@ def _tables(found: AgencyStatus) -> None:
         line()
         findings = [(when(f.at), f.sender, f.code, f.detail) for f in inbox.newest_findings]
         table(("found at", "against", "finding", "what"), findings)
+
+
+def _code(agency: str) -> str:
+    return agency.rpartition(":")[2]
 
 
 def _why(document: AwaitedDocument) -> str:

@@ -137,12 +137,6 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
         """The directory as it is known now."""
         return self._follower.snapshot
 
-    @property
-    def name(self) -> str:
-        """The agency's name in the directory."""
-        agency = self.snapshot.agency(self.id)
-        return self.id if agency is None else agency.name
-
     async def publish(
         self,
         *files: str | Path | File | FileStream,

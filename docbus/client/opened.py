@@ -34,6 +34,12 @@ class OpenAgency:
     _decrypters: Sequence[Decrypter]
 
     @property
+    def name(self) -> str:
+        """The agency's name in the directory."""
+        agency = self.snapshot.agency(self.id)
+        return self.id if agency is None else agency.name
+
+    @property
     def snapshot(self) -> TrustSnapshot:
         """The directory as it is known now."""
         raise NotImplementedError

@@ -81,6 +81,17 @@ async def beside(*runs: Run) -> AsyncIterator[None]:
         raise _first(errors) from None
 
 
+async def either(wanted: asyncio.Event, stop: asyncio.Event) -> bool:
+    """Wait for one of two events; tell whether the wanted one is set. Whoever stops the other bounds the wait."""
+    waits = {asyncio.ensure_future(event.wait()) for event in (wanted, stop)}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits:
+            one.cancel()
+    return wanted.is_set()
+
+
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     error = errors.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -13,12 +13,15 @@ from docbus.consumers.subscriber import LOCK_NAME as INBOX_LOCK
 from docbus.errors import IdentityError, TransportError, WaitTimeoutError
 from docbus.producers.drain import LOCK_NAME as OUTBOX_LOCK
 from docbus.producers.journey import OutboxCounts, counts
+from docbus.producers.overdue import OverdueStage, overdue
 from docbus.registry.follow import fetch_directory
 from docbus.storage.locks import holder_of
 from docbus.transport import topics
 
 if TYPE_CHECKING:
-    from docbus.client.agency import Agency
+    import sqlite3
+
+    from docbus.client.opened import OpenAgency
     from docbus.clock import Clock
     from docbus.errors import DocbusError
     from docbus.identity.snapshot import TrustSnapshot
@@ -44,6 +47,7 @@ class AgencyStatus:
         name: Its name in the directory, or in the settings if the directory cannot be read.
         at: When this was read.
         outbox: What waits, and what became of the rest.
+        overdue: What has not been sent, received or processed in time, by the settings' deadlines.
         inbox: What the ledger says.
         lag: By partition of the inbox that this folder reads, records stored and not yet decided; None if the bus
             cannot be reached.
@@ -58,6 +62,7 @@ class AgencyStatus:
     name: str
     at: int
     outbox: OutboxCounts
+    overdue: tuple[OverdueStage, ...]
     inbox: LedgerOverview
     lag: dict[int, int] | None
     directory: DirectoryState | None
@@ -67,22 +72,24 @@ class AgencyStatus:
     expiry: ContentExpiry | None
 
 
-async def agency_status(agency: Agency, clock: Clock) -> AgencyStatus:
+async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
     """Read the state of an open agency."""
-    outbox, inbox = await agency.database.read(lambda connection: (counts(connection), overview(connection)))
+    now_ms = clock.now_ms()
+    outbox, late, inbox = await agency.database.read_apart(lambda c: _local(c, agency.settings, now_ms))
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     trouble: DocbusError | None = None
     try:
         lag = await _lag(agency.transport, agency.id, inbox)
-        expiry = await content_expiry(agency.transport, agency.id, inbox, clock.now_ms())
+        expiry = await content_expiry(agency.transport, agency.id, inbox, now_ms)
     except TransportError as error:
         trouble = error
     return AgencyStatus(
         agency=agency.id,
         name=agency.name,
-        at=clock.now_ms(),
+        at=now_ms,
         outbox=outbox,
+        overdue=late,
         inbox=inbox,
         lag=lag,
         directory=_directory(agency.snapshot),
@@ -101,8 +108,9 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         StorageError: The database cannot be read.
     """
     agency = agency_id(settings)
+    now_ms = clock.now_ms()
     with open_state(settings) as database:
-        outbox, inbox = await database.read(lambda connection: (counts(connection), overview(connection)))
+        outbox, late, inbox = await database.read(lambda c: _local(c, settings, now_ms))
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     snapshot: TrustSnapshot | None = None
@@ -112,7 +120,7 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         await transport.start()
         snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
         lag = await _lag(transport, agency, inbox)
-        expiry = await content_expiry(transport, agency, inbox, clock.now_ms())
+        expiry = await content_expiry(transport, agency, inbox, now_ms)
     except (TransportError, IdentityError, WaitTimeoutError) as error:
         trouble = error
     finally:
@@ -122,8 +130,9 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
     return AgencyStatus(
         agency=agency,
         name=known if found is None else found.name,
-        at=clock.now_ms(),
+        at=now_ms,
         outbox=outbox,
+        overdue=late,
         inbox=inbox,
         lag=lag,
         directory=None if snapshot is None else _directory(snapshot),
@@ -132,6 +141,13 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         receiving=holder_of(settings.folder / INBOX_LOCK),
         expiry=expiry,
     )
+
+
+def _local(
+    connection: sqlite3.Connection, settings: Settings, now_ms: int
+) -> tuple[OutboxCounts, tuple[OverdueStage, ...], LedgerOverview]:
+    """Return what the folder knows by itself, as of one moment."""
+    return counts(connection), overdue(connection, settings.deadlines.deadlines, now_ms), overview(connection)
 
 
 async def _lag(transport: Transport, agency: str, inbox: LedgerOverview) -> dict[int, int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from docbus.client.monitor import Monitor
 from docbus.client.opened import OpenAgency
-from docbus.client.running import beside
+from docbus.client.running import beside, either
+from docbus.client.status import agency_status
 from docbus.consumers.answers import AnswerReader
 from docbus.consumers.content_limits import ContentLimits
 from docbus.consumers.sinks.folder import FolderSink
@@ -114,9 +116,10 @@ class WorkingMethods(OpenAgency):
         )
 
     async def _send(self, stop: asyncio.Event) -> None:
-        """Drain the outbox; where other folders of the agency receive too, read its answers beside it."""
+        """Drain the outbox, and watch the folder; where others of the agency receive too, read its answers as well."""
         if not self.settings.inbox.shared:
-            await self._drain.run(stop)
+            async with beside(self._watch):
+                await self._drain.run(stop)
             return
         answers = AnswerReader(
             agency=self.id,
@@ -126,8 +129,21 @@ class WorkingMethods(OpenAgency):
             decrypters=self._decrypters,
             clock=self._clock,
         )
-        async with beside(answers.run):
+        async with beside(self._watch, answers.run):
             await self._drain.run(stop)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Look at the folder's state once nobody else sends for it: each folder is watched by one process."""
+        if not await either(self._drain.holding, stop):
+            return
+        grant = self.snapshot.certificate(self._signer.certificate)
+        await Monitor(
+            read=lambda: agency_status(self, self._clock),
+            clock=self._clock,
+            address=self.settings.metrics.address,
+            outbox_bytes=self.settings.outbox.max_bytes,
+            certificate_expires_at=0 if grant is None else grant.not_after_ms,
+        ).run(stop)
 
     async def _send_unless_held(self, stop: asyncio.Event) -> None:
         try:

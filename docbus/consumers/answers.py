@@ -28,7 +28,7 @@ from docbus.errors import TransportError, VerificationError
 from docbus.limits import MIB
 from docbus.producers.pauses import jitter
 from docbus.producers.receipts import UNKNOWN_EPOCH, match
-from docbus.producers.statuses import is_foreign, record_status
+from docbus.producers.statuses import is_foreign, note_processing, record_status
 from docbus.transport import topics
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def take_answers(
                 statement=passed.verified.digest,
                 note=None if package is None else package.manifest.summary,
             )
+            note_processing(connection, body.document, head.sender, body.code)
     return made
 
 

@@ -97,6 +97,8 @@ class Drain:
             uploaded=self._wake.set,
             factor=factor,
         )
+        self.holding = asyncio.Event()
+        """Set as long as this object drains the outbox, and no other process can."""
         self.asleep = False
         """Whether the last round found nothing to do, and the next waits for something."""
         self._prune_at = 0.0
@@ -183,9 +185,13 @@ class Drain:
                 log.warning("epoch.begin", lane="all", reason="the agency has another certificate", statements=again)
             sender = self._make_sender()
             await sender.load()
-            yield Rounds(
-                sealing=self._sealing, sender=sender, worker=worker, pause=Pause(self._factor), clock=self._clock
-            )
+            self.holding.set()
+            try:
+                yield Rounds(
+                    sealing=self._sealing, sender=sender, worker=worker, pause=Pause(self._factor), clock=self._clock
+                )
+            finally:
+                self.holding.clear()
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await stop.wait()

@@ -29,6 +29,22 @@ CONTRADICTION = "receipt_contradicts"
 """Findings begin with one of these stable codes, followed by a colon and a sentence."""
 
 
+# What becomes of a document its recipient has still to say, unless that came before the receipt.
+_RECEIVE = """
+UPDATE copy SET state = 3 /* received */, sent_at = coalesce(sent_at, ?1), settled_at = ?1, reason = NULL,
+    unprocessed = EXISTS (
+        SELECT 1 FROM outgoing o WHERE o.outgoing = copy.outgoing AND o.kind IN ('document', 'replacement')
+            AND NOT EXISTS (
+                SELECT 1 FROM status s WHERE s.document_id = o.document_id AND s.revision = o.revision
+                    AND s.recipient = copy.recipient AND s.code BETWEEN 2 AND 6
+            )
+    )
+    WHERE stream = ?2 AND sequence BETWEEN ?3 AND ?4
+        AND state IN (1 /* sealed */, 2 /* sent */, 6 /* superseded */, 4 /* refused */)
+        AND sequence NOT IN (SELECT value FROM json_each(?5))
+"""
+
+
 class _Stream(NamedTuple):
     stream: int
     lane: int
@@ -86,10 +102,7 @@ def _settle(connection: sqlite3.Connection, stream: int, receipt: ReceiptBody, a
     """Write what the receipt says; earlier words of the recipient hold against contradicting later ones."""
     findings = _refuse(connection, stream, receipt, about, at_ms) if receipt.refused else []
     connection.execute(
-        "UPDATE copy SET state = 3 /* received */, sent_at = coalesce(sent_at, ?1), settled_at = ?1,"
-        " reason = NULL WHERE stream = ?2 AND sequence BETWEEN ?3 AND ?4"
-        " AND state IN (1 /* sealed */, 2 /* sent */, 6 /* superseded */, 4 /* refused */)"
-        " AND sequence NOT IN (SELECT value FROM json_each(?5))",
+        _RECEIVE,
         (
             at_ms,
             stream,

@@ -91,6 +91,16 @@ def record_status(
     return not flagged
 
 
+def note_processing(connection: sqlite3.Connection, reference: Reference, issuer: str, code: int) -> None:
+    """Note that a recipient has said what becomes of a document of this outbox; other codes say nothing about that."""
+    if StatusCode.REFUSED <= code <= StatusCode.FINISHED:
+        connection.execute(
+            "UPDATE copy SET unprocessed = 0 WHERE outgoing = (SELECT outgoing FROM outgoing WHERE document_id = ?"
+            " AND revision = ?) AND recipient = ? AND unprocessed = 1",
+            (reference.document_id, reference.revision, issuer),
+        )
+
+
 def is_foreign(connection: sqlite3.Connection, reference: Reference, issuer: str) -> bool:
     """Tell whether this outbox has sent the document, and not to the agency that reports a status of it.
 

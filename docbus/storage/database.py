@@ -212,6 +212,18 @@ class Database:
         except sqlite3.Error as error:
             raise storage_error(error, self.path) from error
 
+    async def read_apart(self, operation: Operation[T]) -> T:
+        """Run a long read on a connection of its own, so that those of :meth:`read` do not wait behind it."""
+        return await asyncio.to_thread(self._read_apart, operation)
+
+    def _read_apart(self, operation: Operation[T]) -> T:
+        try:
+            with closing(_connect(self.path, read_only=True)) as connection:
+                connection.execute("BEGIN")
+                return operation(connection)
+        except sqlite3.Error as error:
+            raise storage_error(error, self.path) from error
+
     def data_version(self) -> int:
         """Return a number that changes whenever anybody, here or in another process, has committed.
 

@@ -9,6 +9,8 @@ from tests.support.source import imported, modules
 HOMES = {
     "aiokafka": ("docbus.transport.kafka",),
     "fastavro": ("docbus.wire.",),
+    "holidays": ("docbus.documents.calendar",),
+    "prometheus_client": ("docbus.client.metrics",),
     "pydantic": ("docbus.settings",),
     "pydantic_settings": ("docbus.settings",),
     "rich": ("docbus.cli.", "docbus.cli"),

@@ -50,6 +50,8 @@ def test_default_is_the_one_in_force(name: str) -> None:
 
 
 def _written(default: object) -> str:
+    if isinstance(default, tuple):
+        return str([str(one) for one in default]).replace("'", '"')
     return str(default) if isinstance(default, Path) else str(default).lower()
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
+from structlog.testing import capture_logs
 
 from docbus.client.agency import Agency
 from docbus.client.founding import found_registrar
 from docbus.clock import SystemClock
 from docbus.errors import AgencyClosedError, BrokerUnavailableError, ConfigurationError
 from docbus.settings import EmbeddedSettings, KafkaServerSettings
-from tests.support.trial import HANOI, TAY_NINH, id_of, letter, opened
+from tests.support.outbox import FakeClock
+from tests.support.trial import HANOI, TAY_NINH, id_of, letter, opened, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +76,65 @@ async def test_founding_that_failed_can_be_done_again(tmp_path: Path) -> None:
     founded = await found_registrar(tmp_path / "registrar", bus=EmbeddedSettings(file=tmp_path / "bus.db"), **told)
 
     assert 64 == len(founded.genesis)
+
+
+async def test_overdue_document_is_shown_by_status_metrics_and_log(exchange: Exchange) -> None:
+    """An urgent document that nobody receives is overdue after half an hour, wherever an operator looks."""
+    clock = FakeClock(ms=SystemClock().now_ms())
+    settings = exchange.folder / HANOI / "docbus.toml"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings.write_text(settings.read_text("utf-8") + f'\n[metrics]\nlisten = "127.0.0.1:{port}"\n', "utf-8")
+
+    async with Agency.open(exchange.folder / HANOI, clock=clock) as hanoi:
+        document = (await hanoi.publish(letter(), to=[TAY_NINH], urgency=3)).document_id
+        async with hanoi.serving(receive=False):
+            await hanoi.wait(document, until="sent", timeout=30)
+        clock.ms += 31 * 60 * 1000
+        with capture_logs() as lines:
+            async with hanoi.serving(receive=False):
+                await until(lambda: any(line["event"] == "overdue" for line in lines))
+                scraped = await asyncio.to_thread(_scrape, port)
+                status = await hanoi.status()
+
+    late = {one.stage.value: one for one in status.overdue}
+    assert [0, 1, 0] == [late[stage].count for stage in ("sent", "received", "processed")]
+    assert (document, id_of(TAY_NINH)) == late["received"].first[0][::2][:2]
+    assert f'docbus_overdue_copies{{agency="{id_of(HANOI)}",stage="received"}} 1.0' in scraped
+    assert ["received"] == [line["stage"] for line in lines if line["event"] == "overdue"]
+
+
+async def test_taken_metrics_address_ends_serving_with_its_name(exchange: Exchange) -> None:
+    """Nobody believes to be watched who is not: an address that cannot be listened on is an error."""
+    settings = exchange.folder / HANOI / "docbus.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings.write_text(settings.read_text("utf-8") + f'\n[metrics]\nlisten = "127.0.0.1:{port}"\n', "utf-8")
+
+        async with exchange.agency(HANOI) as hanoi:
+            with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port} cannot be listened on"):
+                async with hanoi.serving(receive=False), asyncio.timeout(30):
+                    await asyncio.Event().wait()
+
+
+async def test_only_who_sends_is_watched(exchange: Exchange) -> None:
+    """A second program in the same folder leaves sending, and the address for figures, to the first."""
+    settings = exchange.folder / HANOI / "docbus.toml"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings.write_text(settings.read_text("utf-8") + f'\n[metrics]\nlisten = "127.0.0.1:{port}"\n', "utf-8")
+
+    async with (
+        opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh),
+        exchange.agency(HANOI) as second,
+        hanoi.serving(),
+        tay_ninh.serving(),
+    ):
+        document = (await hanoi.publish(letter(), to=[TAY_NINH])).document_id
+        async with second.serving():
+            await second.wait(document, until="received", timeout=30)
+
+
+def _scrape(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return str(answer.read(), "utf-8")

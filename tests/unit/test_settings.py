@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from docbus.documents.deadlines import Stage
 from docbus.errors import ConfigurationError
 from docbus.settings import DEFAULT_OUTBOX_BYTES, Settings, load_settings
 
@@ -89,12 +91,38 @@ def test_unknown_setting_is_refused_by_name(tmp_path: Path, text: str, named: st
         (VALID.replace('["file:keys/encryption.pem"]', "3"), "keys.encryption: "),
         ("exchange = 3\n" + AGENCY + EMBEDDED, "exchange: "),
         (EXCHANGE + KAFKA + "replication_factor = 0\n", "kafka.replication_factor: "),
+        (VALID + "[deadlines]\nurgent_minutes = 0\n", "deadlines.urgent_minutes: "),
+        (VALID + "[deadlines]\nday_ends = 11:00:00\n", "deadlines: morning_ends is not before day_ends"),
+        (VALID + "[deadlines]\nday_ends = '17:00+07:00'\n", "deadlines: times are Vietnamese and have no offset"),
+        (VALID + "[deadlines]\nstages = ['read']\n", "deadlines.stages.0: "),
+        (
+            VALID + "[deadlines]\ndays_off = [2027-01-02]\ndays_worked = [2027-01-02]\n",
+            "deadlines: 2027-01-02 is both in days_off and in days_worked",
+        ),
+        (VALID + "[metrics]\nlisten = '9464'\n", "metrics.listen: "),
+        (VALID + "[metrics]\nlisten = '127.0.0.1:70000'\n", "metrics: listen: 70000 is no port"),
         (EXCHANGE + KAFKA + "sasl_mechanism = 'NTLM'\n", "kafka.sasl_mechanism: "),
     ],
 )
 def test_wrong_value_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
     """A value of the wrong type or out of its bounds is named as it stands in the file."""
     assert named in refusal(tmp_path, text)
+
+
+def test_deadlines_and_metrics(tmp_path: Path) -> None:
+    """Rules for what is overdue come from the file; hosts of metrics may be IPv6 addresses."""
+    settings = load(
+        tmp_path,
+        VALID + "[deadlines]\nmorning_ends = 11:30:00\nurgent_minutes = 5\nstages = ['sent']\n"
+        "days_off = [2027-02-11]\n[metrics]\nlisten = '[::1]:9464'\n",
+    )
+    rules = settings.deadlines.deadlines
+
+    assert (time(11, 30), time(17), 300_000) == (rules.morning_ends, rules.day_ends, rules.urgent_ms)
+    assert frozenset({Stage.SENT}) == rules.stages
+    assert not rules.calendar.works(date(2027, 2, 11))
+    assert ("::1", 9464) == settings.metrics.address
+    assert None is load(tmp_path, VALID).metrics.address
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""Watching an agency's folder while it sends: figures for Prometheus, and a word in the log about what is overdue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from docbus.client.metrics import Exposition
+from docbus.errors import DocbusError
+
+if TYPE_CHECKING:
+    from docbus.client.status import AgencyStatus
+    from docbus.clock import Clock
+    from docbus.producers.overdue import OverdueStage
+
+log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 15.0
+"""Seconds between two looks: Prometheus usually asks that often, and deadlines are minutes."""
+LOOK_SECONDS = 60.0
+"""Seconds that one look may take; brokers that do not answer are given up long before."""
+
+ReadStatus = Callable[[], Awaitable["AgencyStatus"]]
+
+
+class OverdueLog:
+    """Says once that something is overdue, again whenever it has doubled, and when nothing is any more."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, int] = {}
+
+    def look(self, agency: str, stages: tuple[OverdueStage, ...]) -> None:
+        """Log what has changed since the last look."""
+        for one in stages:
+            said = self._said.get(one.stage, 0)
+            if not one.count:
+                if said:
+                    log.info("nothing_overdue", agency=agency, stage=one.stage.value)
+                    self._said[one.stage] = 0
+            elif one.count >= 2 * said:
+                first = one.first[0]
+                log.warning(
+                    "overdue",
+                    agency=agency,
+                    stage=one.stage.value,
+                    documents=one.count,
+                    document=first.document_id,
+                    recipient=first.recipient,
+                    since=first.since,
+                    due=first.due_at,
+                )
+                self._said[one.stage] = one.count
+
+
+class Monitor:
+    """Looks at the state of an agency's folder again and again. Belongs to one event loop.
+
+    Args:
+        read: Reads the state; bounded by itself, and here.
+        clock: For the age of what was read.
+        address: Where Prometheus reads the figures; nowhere if None.
+        outbox_bytes: How much the outbox may hold.
+        certificate_expires_at: When the signing certificate ends, in milliseconds since 1970.
+        tick_seconds: Seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: ReadStatus,
+        clock: Clock,
+        address: tuple[str, int] | None,
+        outbox_bytes: int,
+        certificate_expires_at: int,
+        tick_seconds: float = TICK_SECONDS,
+    ) -> None:
+        self._read = read
+        self._tick_seconds = tick_seconds
+        self._overdue = OverdueLog()
+        self._exposition = (
+            None
+            if address is None
+            else Exposition(
+                address, clock=clock, outbox_bytes=outbox_bytes, certificate_expires_at=certificate_expires_at
+            )
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until ``stop`` is set; what cannot be read is logged, and tried again with the next look.
+
+        Raises:
+            ConfigurationError: The address for Prometheus cannot be listened on.
+        """
+        if self._exposition is None:
+            await self._watch(stop)
+            return
+        with self._exposition.listening():
+            await self._watch(stop)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._look()
+            try:
+                async with asyncio.timeout(self._tick_seconds):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                status = await self._read()
+        except (DocbusError, TimeoutError) as error:
+            log.warning("status_not_read", error=str(error) or f"it took more than {LOOK_SECONDS:.0f} s")
+            return
+        if self._exposition is not None:
+            self._exposition.latest = status
+        self._overdue.look(status.agency, status.overdue)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from docbus.client.metrics import Exposition, figures
+from docbus.consumers.overview import AsideCount, SinkState
+from docbus.documents.deadlines import Stage
+from docbus.errors import ConfigurationError, TransportError
+from docbus.producers.overdue import OverdueStage
+from tests.support.outbox import NOW_MS, FakeClock
+from tests.support.status import empty_status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docbus.client.status import AgencyStatus
+
+LIMIT, EXPIRES_AT = 1000, NOW_MS + 5000
+Samples = dict[tuple[str, str], float]
+
+
+def samples(exposition: Exposition) -> Samples:
+    """Return value by name and label beside the agency, as a scraper reads them."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(exposition)
+    return parse(generate_latest(registry).decode())
+
+
+def parse(text: str) -> Samples:
+    found: Samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = dict(sample.labels)
+            assert "vn:H26" == labels.pop("agency")
+            found[sample.name, "".join(labels.values())] = sample.value
+    return found
+
+
+def exposition(status: AgencyStatus | None, port: int = 0) -> Exposition:
+    made = Exposition(
+        ("127.0.0.1", port),
+        clock=FakeClock(ms=NOW_MS + 2000),
+        outbox_bytes=LIMIT,
+        certificate_expires_at=EXPIRES_AT,
+    )
+    made.latest = status
+    return made
+
+
+def test_nothing_is_said_before_the_first_look() -> None:
+    """A scrape before anything was read gets no figures, rather than zeros that nobody has measured."""
+    assert {} == samples(exposition(None))
+
+
+def test_figures_say_what_status_says(tmp_path: Path) -> None:
+    """What waits, is overdue, is missing and was set aside is there under the agency's id; ages go on by the clock."""
+    empty = empty_status(tmp_path)
+    status = replace(
+        empty,
+        outbox=replace(empty.outbox, accepted=3, sent=2, oldest_accepted_at=NOW_MS - 1000, used_bytes=900),
+        overdue=(OverdueStage(stage=Stage.SENT, count=4, due_at=NOW_MS - 8000, first=()),),
+        inbox=replace(
+            empty.inbox,
+            documents=7,
+            missing=1,
+            sink=SinkState(since=NOW_MS - 3000, attempts=2, error="away"),
+            set_aside=(
+                AsideCount(topic="quarantine", reason="signature_invalid", count=5, at=NOW_MS, settled=2),
+                AsideCount(topic="dead-letter", reason="sink_rejected", count=1, at=NOW_MS),
+            ),
+        ),
+        lag={0: 12, 1: 0},
+    )
+
+    found = samples(exposition(status))
+
+    expected = {
+        ("docbus_status_age_seconds", ""): 2.0,
+        ("docbus_bus_reachable", ""): 1.0,
+        ("docbus_outbox_copies", "accepted"): 3.0,
+        ("docbus_outbox_copies", "sent"): 2.0,
+        ("docbus_outbox_oldest_seconds", "accepted"): 3.0,
+        ("docbus_overdue_copies", "sent"): 4.0,
+        ("docbus_overdue_seconds", "sent"): 10.0,
+        ("docbus_outbox_bytes", ""): 900.0,
+        ("docbus_outbox_limit_bytes", ""): 1000.0,
+        ("docbus_inbox_lag_records", "0"): 12.0,
+        ("docbus_inbox_documents_total", ""): 7.0,
+        ("docbus_inbox_statements_missing", ""): 1.0,
+        ("docbus_sink_unavailable_seconds", ""): 5.0,
+        ("docbus_quarantine_records", "signature_invalid"): 3.0,
+        ("docbus_dead_letter_records", "sink_rejected"): 1.0,
+        ("docbus_certificate_expiry_timestamp_seconds", ""): EXPIRES_AT / 1000,
+    }
+    assert expected == {name: found.get(name) for name in expected}
+
+
+def test_bus_that_does_not_answer_shows(tmp_path: Path) -> None:
+    """Without the bus there is no lag, and not a lag of zero."""
+    status = empty_status(tmp_path, trouble=TransportError("no broker answers"), lag=None)
+
+    found = samples(exposition(status))
+
+    assert 0.0 == found["docbus_bus_reachable", ""]
+    assert not [name for name, _ in found if name == "docbus_inbox_lag_records"]
+
+
+def test_names_are_those_of_the_reference(tmp_path: Path) -> None:
+    """Every figure stands in the reference, and nothing else does."""
+    page = "docs/reference/metrics.md"
+    with open(page, encoding="utf-8") as file:  # noqa: PTH123 - beside the tests' working folder
+        documented = {line.split("`")[1].partition("{")[0] for line in file if line.startswith("| `docbus_")}
+    status = empty_status(tmp_path)
+
+    made = {
+        f"docbus_{figure.name}"
+        for figure in figures(status, now_ms=NOW_MS, outbox_bytes=LIMIT, certificate_expires_at=EXPIRES_AT)
+    }
+
+    assert documented == made
+
+
+@pytest.mark.loopback  # HTTP is what is tested
+def test_prometheus_reads_them_over_http(tmp_path: Path) -> None:
+    """The address answers while the block runs and is free again afterwards; a taken one is named."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    served = exposition(empty_status(tmp_path), port)
+
+    with served.listening():
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            found = parse(answer.read().decode())
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port} cannot be listened on"), served.listening():
+            pass
+    with served.listening():
+        pass
+
+    assert 1.0 == found["docbus_bus_reachable", ""]

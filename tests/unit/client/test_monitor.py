@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from docbus.client.monitor import Monitor, OverdueLog
+from docbus.documents.deadlines import Stage
+from docbus.errors import StorageError
+from docbus.producers.overdue import OverdueDocument, OverdueStage
+from tests.support.outbox import ANNA, NOW_MS, PATIENCE, SENDER, FakeClock
+from tests.support.status import empty_status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docbus.client.status import AgencyStatus
+
+
+def late(count: int) -> tuple[OverdueStage, ...]:
+    first = (OverdueDocument("a", 1, ANNA, False, NOW_MS - 2, NOW_MS - 1),) if count else ()
+    return (OverdueStage(stage=Stage.SENT, count=count, due_at=NOW_MS - 1 if count else None, first=first),)
+
+
+def said(*counts: int) -> list[tuple[str, Any]]:
+    log = OverdueLog()
+    with capture_logs() as lines:
+        for count in counts:
+            log.look(SENDER, late(count))
+    return [(line["event"], line.get("documents")) for line in lines]
+
+
+def test_what_is_overdue_is_logged_once() -> None:
+    """It is said when it begins, and when it is over; not with every look."""
+    assert [("overdue", 3), ("nothing_overdue", None)] == said(0, 3, 3, 2, 4, 5, 0, 0)
+
+
+def test_what_doubles_is_logged_again() -> None:
+    """A thousand that wait are worth another line than one, and a growing number costs few lines."""
+    assert [("overdue", 1), ("overdue", 2), ("overdue", 5)] == said(1, 2, 3, 5, 9)
+
+
+def test_log_names_the_first_document() -> None:
+    """The line says which document to look at, where it is stuck, since when, and when it was due."""
+    with capture_logs() as lines:
+        OverdueLog().look(SENDER, late(2))
+
+    (line,) = lines
+    assert ("a", ANNA, "sent", NOW_MS - 2, NOW_MS - 1) == tuple(
+        line[name] for name in ("document", "recipient", "stage", "since", "due")
+    )
+
+
+async def looks(read: Any, stop: asyncio.Event) -> list[Any]:
+    monitor = Monitor(
+        read=read, clock=FakeClock(), address=None, outbox_bytes=1, certificate_expires_at=0, tick_seconds=0.001
+    )
+    with capture_logs() as lines:
+        async with asyncio.timeout(PATIENCE):
+            await monitor.run(stop)
+    return lines
+
+
+async def test_monitor_looks_until_it_is_stopped(tmp_path: Path) -> None:
+    """It looks at once and again and again, and says what is overdue."""
+    stop, seen = asyncio.Event(), []
+
+    async def read() -> AgencyStatus:
+        seen.append(1)
+        if len(seen) == 3:
+            stop.set()
+        return empty_status(tmp_path, overdue=late(1))
+
+    lines = await looks(read, stop)
+
+    assert 3 == len(seen)
+    assert ["overdue"] == [line["event"] for line in lines]
+
+
+@pytest.mark.parametrize("error", [StorageError("locked"), TimeoutError()])
+async def test_status_that_cannot_be_read_is_logged_and_tried_again(error: Exception) -> None:
+    """Watching never ends what it watches."""
+    stop, seen = asyncio.Event(), []
+
+    async def read() -> AgencyStatus:
+        seen.append(1)
+        if len(seen) == 2:
+            stop.set()
+        raise error
+
+    lines = await looks(read, stop)
+
+    assert ["status_not_read"] * 2 == [line["event"] for line in lines]
