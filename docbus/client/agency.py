@@ -12,7 +12,7 @@ from typing_extensions import override
 from docbus.client.changing import ChangingMethods
 from docbus.client.connect import agency_id, check_granted, decrypters_of_settings, open_transport, signer_of_settings
 from docbus.client.content import ContentMethods
-from docbus.client.directory_memory import DirectoryMemory
+from docbus.client.directory_memory import DirectoryMemory, begin_directory
 from docbus.client.files import read_file
 from docbus.client.logs import use_standard_logging
 from docbus.client.redrive import RedriveMethods
@@ -75,26 +75,23 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
         Raises:
             KeyFileError: A key is missing, unreadable, or not the granted one.
             IdentityError: The directory does not know the agency or its certificate.
-            TransportError: The bus cannot be reached.
+            TransportError: The bus cannot be reached, and this folder has never reached it.
             StorageError: The outbox cannot be opened.
         """
         async with AsyncExitStack() as stack:
             self._signer = signer_of_settings(self.settings)
             self._decrypters = decrypters_of_settings(self.settings)
             self.transport: Transport = open_transport(self.settings)
-            await self.transport.start()
             stack.push_async_callback(self.transport.aclose)
-            self._follower = DirectoryFollower(self.transport, self.settings.exchange.genesis_bytes)
-            check_granted(self.settings, self._signer.certificate, await self._follower.load())
             self.database = Database.open(self.settings.state, self._clock)
-            self.content = ContentFolder(self.settings.path(self.settings.content.folder))
             stack.callback(self.database.close)
+            self.content = ContentFolder(self.settings.path(self.settings.content.folder))
             memory = DirectoryMemory(self.database)
-            seen = await memory.seen()
-            if seen is not None and seen[0] > self._follower.snapshot.position:
-                # Another process of this folder has followed it further since it was read here.
-                await self._follower.load()
-            await memory.check(self._follower.snapshot, seen)
+            self._follower = DirectoryFollower(
+                self.transport, self.settings.exchange.genesis_bytes, on_entry=memory.take
+            )
+            await begin_directory(self.transport, self._follower, memory)
+            check_granted(self.settings, self._signer.certificate, self._follower.snapshot)
             self._follower.on_change(memory.note)
             stack.push_async_callback(memory.aclose)
             self._drain: Drain = Drain(

@@ -40,7 +40,7 @@ from docbus.consumers.items import Item
 from docbus.consumers.lanes import Lanes
 from docbus.consumers.redrive import Redrive
 from docbus.consumers.starting import find_beginning
-from docbus.errors import DiskFullError, GroupBusyError, SinkUnavailableError, TransportError
+from docbus.errors import BrokerUnavailableError, DiskFullError, GroupBusyError, SinkUnavailableError, TransportError
 from docbus.producers.pauses import Pause, jitter
 from docbus.storage.content import CONTENT_NAME, ContentFolder
 from docbus.storage.locks import hold
@@ -253,8 +253,8 @@ class Subscriber:
             try:
                 async with self._transport.subscribe(self._topic, self._group, start=self._start) as subscription:
                     await self._serve(subscription, idle_seconds)
-            except GroupBusyError as error:
-                if not self._shared:
+            except (GroupBusyError, BrokerUnavailableError) as error:
+                if isinstance(error, GroupBusyError) and not self._shared:
                     raise
                 self._patience.failed(pause)
                 if pause.worth_logging:

@@ -12,7 +12,7 @@ from docbus.errors import DirectoryError, TransportError
 from docbus.registry.reader import DirectoryReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
@@ -37,10 +37,13 @@ class DirectoryFollower:
     Args:
         transport: Started by the caller.
         genesis: The pinned hash of the genesis entry.
+        on_entry: Told each record value that was applied, and its offset.
     """
 
-    def __init__(self, transport: Transport, genesis: bytes) -> None:
-        self._reader = DirectoryReader(transport, genesis)
+    def __init__(
+        self, transport: Transport, genesis: bytes, *, on_entry: Callable[[bytes, int], None] | None = None
+    ) -> None:
+        self._reader = DirectoryReader(transport, genesis, on_entry=on_entry)
         self._snapshot: TrustSnapshot | None = None
         self._listeners: list[Callable[[TrustSnapshot], None]] = []
         self._changed = asyncio.Condition()
@@ -80,6 +83,19 @@ class DirectoryFollower:
             raise
         finally:
             await self._publish()
+        return self._reader.replay.snapshot()
+
+    async def resume(self, kept: Sequence[tuple[bytes, int]]) -> TrustSnapshot:
+        """Begin with records that were kept earlier, because the log cannot be read now; :meth:`run` goes on from them.
+
+        Args:
+            kept: Record values from the genesis on, each with its offset.
+
+        Raises:
+            DirectoryError: They break a rule.
+        """
+        await self._reader.resume(kept)
+        await self._publish()
         return self._reader.replay.snapshot()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -157,6 +173,6 @@ async def fetch_directory(
         TransportError: The topic is missing or cannot be read.
     """
     values: list[bytes] = []
-    reader = DirectoryReader(transport, genesis, on_entry=values.append)
+    reader = DirectoryReader(transport, genesis, on_entry=lambda value, _: values.append(value))
     await reader.catch_up(timeout)
     return reader.replay.snapshot(), values

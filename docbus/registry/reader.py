@@ -14,7 +14,7 @@ from docbus.limits import MIB
 from docbus.transport.topics import DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from docbus.transport.port import Record, Transport
 
@@ -38,11 +38,11 @@ class DirectoryReader:
     Args:
         transport: Started by the caller.
         genesis: The pinned hash of the genesis entry.
-        on_entry: Told each record value that was applied.
+        on_entry: Told each record value that was applied, and its offset.
     """
 
     def __init__(
-        self, transport: Transport, genesis: bytes, *, on_entry: Callable[[bytes], None] | None = None
+        self, transport: Transport, genesis: bytes, *, on_entry: Callable[[bytes, int], None] | None = None
     ) -> None:
         self._transport = transport
         self._on_entry = on_entry
@@ -70,6 +70,21 @@ class DirectoryReader:
                 f"the directory was read to entry {self.replay.position} in {timeout:g} s, and not to its end",
                 hint="Try again; if it stays so, the brokers are slow or hold back records.",
             ) from error
+
+    async def resume(self, kept: Sequence[tuple[bytes, int]]) -> None:
+        """Apply records that were kept when they were read earlier, and go on behind them.
+
+        Args:
+            kept: Record values from the genesis on, each with its offset.
+
+        Raises:
+            DirectoryError: One breaks a rule; it was not kept as it was read.
+        """
+        for number, (value, offset) in enumerate(kept[self.replay.position + 1 :], start=1):
+            self.replay.apply(value)
+            self.offset = offset + 1
+            if number % CHUNK_RECORDS == 0:
+                await asyncio.sleep(0)
 
     async def step(self, wait: float) -> int:
         """Read once and apply what came; return how many entries were applied.
@@ -119,5 +134,5 @@ class DirectoryReader:
             _log.warning("directory_entry_superseded", position=late, offset=record.offset)
         else:
             if self._on_entry is not None:
-                self._on_entry(record.value)
+                self._on_entry(record.value, record.offset)
         self.offset = record.offset + 1

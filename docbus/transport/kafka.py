@@ -42,11 +42,10 @@ class KafkaTransport:
 
     async def start(self) -> None:
         """See the port."""
-        if self._started:
-            return
         await self._connector.prepare()
-        await self._admin.start()
+        # Whatever comes of it: every client connects at its first use, and again after a failure.
         self._started = True
+        await self._admin.start()
 
     async def aclose(self) -> None:
         """See the port."""

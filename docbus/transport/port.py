@@ -198,10 +198,11 @@ class Transport(Protocol):
     """The log. Nothing is connected before :meth:`start`."""
 
     async def start(self) -> None:
-        """Connect, or open the file. A second call does nothing.
+        """Connect, or open the file. A second call does nothing, unless the first one failed.
 
         Raises:
             BrokerUnavailableError: Nothing answers at the address within a few seconds, or the file cannot be opened.
+                The transport is started all the same: every other call tries again.
         """
         ...
 

@@ -70,6 +70,8 @@ class BusFile:
         self.path = path
         self._worker: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
+        self._opening = asyncio.Lock()
+        self._wanted = False
 
     async def open(self) -> None:
         """Open the file, and make it and its tables if they are not there. A second call does nothing.
@@ -78,17 +80,23 @@ class BusFile:
             BrokerUnavailableError: It cannot be opened, or is not a bus.
             DiskFullError: There is no room for it.
         """
-        if self._worker is not None:
-            return
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="docbus-bus")
-        try:
-            self._connection = await self._hand_over(self._open)
-        except BaseException:
-            await self.close()
-            raise
+        self._wanted = True
+        async with self._opening:
+            if self._worker is not None:
+                return
+            self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="docbus-bus")
+            try:
+                self._connection = await self._hand_over(self._open)
+            except BaseException:
+                await self._let_go()
+                raise
 
     async def close(self) -> None:
         """Close connection and thread, waiting for what runs at most :data:`CLOSE_SECONDS`."""
+        self._wanted = False
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         worker, self._worker = self._worker, None
         connection, self._connection = self._connection, None
         if worker is None:
@@ -104,9 +112,11 @@ class BusFile:
         A cancelled caller does not stop it: it is done or undone as a whole.
 
         Raises:
-            TransportError: The file is not open, or SQLite failed.
+            TransportError: The file was never opened, cannot be opened now, or SQLite failed.
             DiskFullError: There is no room left; a transaction that was under way is undone.
         """
+        if self._connection is None and self._wanted:
+            await self.open()
         connection = self._connection
         if connection is None:
             raise TransportError(f"the bus file {self.path} is not open", hint="Call start() first.")

@@ -197,15 +197,38 @@ def test_not_the_registrar(refused: Callable[..., Result], command: list[str]) -
     refused("-C", "H26", "registrar", *command, code=2, named="not a registrar's folder", remedy="--folder")
 
 
-@pytest.mark.loopback  # the port is closed; only a real connection can tell
-def test_broker_absent(refused: Callable[..., Result], exchange: Path) -> None:
-    """Without a broker publishing fails with the code that says it may be tried again, and names the address."""
-    path = exchange / "H26" / "docbus.toml"
+def _without_broker(folder: Path) -> None:
+    """Let a folder's settings name a broker where none is."""
+    path = folder / "docbus.toml"
     bus = next(line for line in path.read_text("utf-8").splitlines() if line.startswith("file = "))
     text = path.read_text("utf-8").replace(f"[embedded]\n{bus}", '[kafka]\nbootstrap = "127.0.0.1:1"')
     path.write_text(text, "utf-8")
 
-    refused(*_publish("letter.txt", "--to", "H26"), code=5, named="127.0.0.1:1", remedy="Start the broker")
+
+@pytest.mark.loopback  # the port is closed; only a real connection can tell
+def test_broker_absent(exchange: Path, docbus: Callable[..., Result]) -> None:
+    """Without a broker a document is accepted all the same, and the user hears of it, with the address."""
+    assert 0 == docbus(*_publish("letter.txt", "--to", "H37.02.02")).code
+    _without_broker(exchange / "H26")
+
+    found = docbus(*_publish("letter.txt", "--to", "H37.02.02", "--id", "during"))
+
+    assert 0 == found.code, found.err
+    assert "accepted: during" in found.out
+    assert "127.0.0.1:1" in found.err
+    assert "bus_unreachable" in found.err
+
+
+@pytest.mark.loopback  # likewise
+def test_broker_that_was_never_there(exchange: Path, docbus: Callable[..., Result]) -> None:
+    """A folder that has never seen the bus fails with the code that says it may be tried again, and the address."""
+    _without_broker(exchange / "H26")
+
+    found = docbus(*_publish("letter.txt", "--to", "H37.02.02"))
+
+    assert (5, "") == (found.code, found.out)
+    assert "127.0.0.1:1" in found.err
+    assert "Start the broker" in found.err
 
 
 def test_bus_file_absent_does_not_hide_the_outbox(exchange: Path, docbus: Callable[..., Result]) -> None:

@@ -80,3 +80,36 @@ async def test_what_another_process_has_seen_meanwhile_is_no_alarm(database: Dat
 
     await memory.check(short, seen)
     assert await memory.seen() == (builder.snapshot().position, builder.snapshot().head)
+
+
+async def test_log_is_kept_once_and_grows(database: Database) -> None:
+    """Each record is there by its position with its offset, however often the log was read."""
+    builder = log_of("vn:H26")
+    for _ in range(2):
+        memory = DirectoryMemory(database)
+        for offset, record in enumerate(builder.records):
+            memory.take(record, 10 + offset)
+        await memory.check(builder.snapshot(), await memory.seen())
+    builder.grant("vn:H53")
+    memory.take(builder.records[-1], 20)
+    memory.note(builder.snapshot())
+    await memory.aclose()
+
+    assert list(zip(builder.records, (10, 11, 20), strict=True)) == await memory.kept()
+
+
+async def test_what_is_kept_is_not_kept_again(database: Database) -> None:
+    """Whoever began with what is kept adds what follows it."""
+    builder = log_of("vn:H26")
+    first = DirectoryMemory(database)
+    for offset, record in enumerate(builder.records):
+        first.take(record, offset)
+    await first.check(builder.snapshot(), await first.seen())
+    builder.grant("vn:H53")
+    memory = DirectoryMemory(database)
+    memory.take(builder.records[0], 0)
+    memory.go_on_after(2)
+    memory.take(builder.records[2], 2)
+    await memory.check(builder.snapshot(), await memory.seen())
+
+    assert [(record, offset) for offset, record in enumerate(builder.records)] == await memory.kept()

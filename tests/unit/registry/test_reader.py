@@ -38,7 +38,7 @@ async def test_reader_comes_to_the_end(transport: SqliteTransport) -> None:
         builder.grant(f"vn:H{number + 10}")
     await append_entries(transport, builder.records)
     told: list[bytes] = []
-    reader = DirectoryReader(transport, builder.genesis, on_entry=told.append)
+    reader = DirectoryReader(transport, builder.genesis, on_entry=lambda value, _: told.append(value))
 
     await reader.catch_up(30)
 
@@ -85,7 +85,7 @@ async def test_superseded_entries_are_passed_over(transport: SqliteTransport) ->
     builder.grant("vn:H28")
     told: list[bytes] = []
     await append_entries(transport, [genesis, genesis, first, lost, first, builder.records[2]])
-    reader = DirectoryReader(transport, builder.genesis, on_entry=told.append)
+    reader = DirectoryReader(transport, builder.genesis, on_entry=lambda value, _: told.append(value))
 
     await reader.catch_up(30)
 
@@ -203,3 +203,21 @@ def test_replay_refuses_transport_errors_as_its_own() -> None:
         DirectoryReplay(bytes(32)).apply(b"")
 
     assert not isinstance(caught.value, TransportError)
+
+
+async def test_reader_resumes_from_what_was_kept(transport: SqliteTransport) -> None:
+    """What was kept is checked like the log, and only what follows it is read; what was read already is passed over."""
+    builder = DirectoryBuilder()
+    builder.grant("vn:H26")
+    await append_entries(transport, builder.records)
+    reader = DirectoryReader(transport, builder.genesis)
+    await reader.resume([(record, offset) for offset, record in enumerate(builder.records[:1])])
+    assert (0, 1) == (reader.replay.position, reader.offset)
+
+    await reader.resume([(record, offset) for offset, record in enumerate(builder.records)])
+    assert (1, 2) == (reader.replay.position, reader.offset)
+    builder.grant("vn:H53")
+    await append_entries(transport, builder.records[2:])
+    await reader.catch_up(30)
+
+    assert 2 == reader.replay.position
