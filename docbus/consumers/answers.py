@@ -24,7 +24,7 @@ from docbus.consumers.values import read_value, write_value
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import RECEIPT_TYPE, STATUS_TYPE, ReceiptBody, StatusBody
-from docbus.errors import TransportError, VerificationError
+from docbus.errors import MalformedError, TransportError
 from docbus.limits import MIB
 from docbus.producers.pauses import jitter
 from docbus.producers.receipts import UNKNOWN_EPOCH, match
@@ -224,7 +224,7 @@ class AnswerReader:
 def _says_answer(value: bytes | None) -> bool:
     try:
         return decode_envelope(value or b"").payload_type in (RECEIPT_TYPE, STATUS_TYPE)
-    except VerificationError:
+    except MalformedError:
         return False
 
 
