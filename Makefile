@@ -13,6 +13,7 @@ DOCUMENTS ?= 20000
 FAULTS ?= 100
 SEED ?=
 SECONDS ?= 90
+HOURS ?= 1
 EDXML ?= $(wildcard ../shared/data/edxml)
 
 BIN := .venv/bin
@@ -20,7 +21,7 @@ RUN := $(BIN)/python
 # The environment is made anew when a lock, the project's own definition or the checkout's place changes.
 STAMP := .venv/.made-from-$(shell (pwd; cat requirements.txt requirements-dev.txt pyproject.toml) | cksum | tr -c '0-9\n' '-')
 
-.PHONY: help setup lock format lint test check vectors demo faults fuzz bench clean
+.PHONY: help setup lock format lint test check vectors demo faults soak fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +74,9 @@ demo: $(STAMP) ## agencies exchange real documents; KAFKA=host:port uses your br
 
 faults: $(STAMP) ## break things on three Kafka nodes; DOCUMENTS=, FAULTS=, SEED= and ARGS= as in tests/faults/README.md
 	@$(RUN) -m tests.faults.harness --documents $(DOCUMENTS) --faults $(FAULTS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+soak: $(STAMP) ## let documents flow for HOURS= and see that memory stays flat and nothing is left behind
+	@$(RUN) -m tests.faults.soak --hours $(HOURS) $(ARGS)
 
 fuzz: $(STAMP) ## look for inputs that break a reader; needs atheris; SECONDS= for all targets together
 	@$(RUN) -m tests.fuzz --seconds $(SECONDS)

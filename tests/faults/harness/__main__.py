@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -18,20 +19,29 @@ from typing import TYPE_CHECKING
 from docbus.client.connect import started_transport
 from docbus.errors import DocbusError
 from docbus.settings import load_settings
-from tests.faults.harness import check
+from tests.faults.harness import check, disks, proxy
+from tests.faults.harness.agencies import RECIPIENTS
 from tests.faults.harness.schedule import brokers_last, faults_of, inflict
-from tests.faults.harness.world import RECIPIENTS, World
+from tests.faults.harness.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from docbus.transport.port import Transport
     from tests.faults.harness.schedule import Fault
 
 TICK_SECONDS = 0.1
+FILED_SECONDS = 1.0
+"""Between two looks at how much is filed; each reads only what has come since the one before."""
 SAMPLE_SECONDS = 5.0
 REPORT_SECONDS = 20.0
 BROKER_REST_SECONDS = 6.0
 """Seconds between two faults of brokers, in which replicas catch up."""
+
+
+_ARRIVED = """
+SELECT count(*) FILTER (WHERE document_id LIKE 'P%'), coalesce(max(arrival), {0}) FROM document WHERE arrival > {0}
+"""
 
 
 def say(text: str) -> None:
@@ -51,6 +61,9 @@ class Run:
         self._active: list[tuple[float, str, Callable[[], None]]] = []
         self._broker_from = 0.0
         self._began = time.monotonic()
+        self._filed = dict.fromkeys(RECIPIENTS, (0, 0))
+        self.delivered_after = 0.0
+        """Seconds until the last copy was filed."""
 
     @property
     def seconds(self) -> float:
@@ -60,33 +73,56 @@ class Run:
     async def run(self) -> bool:
         """Inflict everything, heal, and wait until everything is delivered; tell whether it is."""
         async with started_transport(load_settings(self.world.folder / "auditor")) as transport:
-            sampled = reported = 0.0
-            deadline: float | None = None
-            while True:
-                await asyncio.sleep(TICK_SECONDS)
-                for process in self.world.processes:
-                    process.look()
-                self._heal_due()
-                self._inflict_due()
-                if self.seconds - sampled >= SAMPLE_SECONDS:
-                    sampled = self.seconds
-                    try:
-                        async with asyncio.timeout(SAMPLE_SECONDS):
-                            await self.sampler.look(transport)
-                    except (DocbusError, TimeoutError, sqlite3.Error):
-                        pass
-                filed, wanted = self._filed(), self._wanted()
-                if self.seconds - reported >= REPORT_SECONDS:
-                    reported = self.seconds
-                    say(f"{self.seconds:6.0f} s  {sum(self.done.values()):5} faults  {filed:9,} of {wanted:,} filed")
-                if not self._waiting and not self._active:
-                    if deadline is None:
-                        self.world.heal()
-                        deadline = self.seconds + self._drain_seconds
-                    if filed >= wanted and not self._unanswered():
-                        return True
-                    if self.seconds > deadline:
-                        return False
+            attacking = asyncio.create_task(self.world.attacker.run(transport))
+            try:
+                return await self._run(transport, attacking)
+            finally:
+                attacking.cancel()
+                await asyncio.wait({attacking})
+
+    async def _run(self, transport: Transport, attacking: asyncio.Task[None]) -> bool:
+        wanted = self._wanted()
+        sampled = reported = looked = progress = 0.0
+        filed, healed = 0, False
+        while not attacking.done():
+            await asyncio.sleep(TICK_SECONDS)
+            self._tick()
+            if self.seconds - sampled >= SAMPLE_SECONDS:
+                sampled = self.seconds
+                await self._sample(transport)
+            if self.seconds - looked < FILED_SECONDS:
+                continue
+            looked, before = self.seconds, filed
+            filed = self._count()
+            if filed > before:
+                progress = self.delivered_after = self.seconds
+            if self.seconds - reported >= REPORT_SECONDS:
+                reported = self.seconds
+                say(f"{self.seconds:6.0f} s  {sum(self.done.values()):5} faults  {filed:9,} of {wanted:,} filed")
+            if self._waiting or self._active or not self.world.attacker.idle:
+                continue
+            if not healed:
+                self.world.heal()
+                healed, progress = True, self.seconds
+            if filed >= wanted and await self._settled(transport):
+                return True
+            if self.seconds - progress > self._drain_seconds:
+                return False
+        attacking.result()
+        return False
+
+    def _tick(self) -> None:
+        for process in self.world.processes:
+            process.look()
+        self._heal_due()
+        self._inflict_due()
+
+    async def _sample(self, transport: Transport) -> None:
+        try:
+            async with asyncio.timeout(SAMPLE_SECONDS):
+                await self.sampler.look(transport)
+        except (DocbusError, TimeoutError, sqlite3.Error):
+            pass
 
     def _heal_due(self) -> None:
         for one in [one for one in self._active if one[0] <= self.seconds]:
@@ -106,32 +142,68 @@ class Run:
             if taken_away is not None:
                 self._active.append((self.seconds + fault.lasts, fault.kind, taken_away))
 
-    def _filed(self) -> int:
-        total = 0
-        for code in RECIPIENTS:
-            try:
-                total += check.rows(self.world.folder / f"{code}.dms.db", "SELECT count(*) FROM document")[0][0] or 0
-            except sqlite3.Error:
-                continue
-        return total
+    def _count(self) -> int:
+        """Return how many copies are filed; rows are never removed, so only new ones are counted."""
+        for code, (filed, arrival) in self._filed.items():
+            query = _ARRIVED.format(arrival)
+            with contextlib.suppress(sqlite3.Error):
+                ((more, last),) = check.rows(self.world.folder / f"{code}.dms.db", query)
+                self._filed[code] = filed + more, last
+        return sum(filed for filed, _ in self._filed.values())
 
     def _wanted(self) -> int:
         """Return how many copies all documents make."""
         documents = self.world.documents // len(self.world.publishers) * len(self.world.publishers)
         return documents + (documents + 19) // 20 * (len(RECIPIENTS) - 1)
 
-    def _unanswered(self) -> bool:
-        return bool(check.check_outboxes(self.world))
+    async def _settled(self, transport: Transport) -> bool:
+        """Tell whether everything is receipted, and everything in the inboxes decided."""
+        try:
+            async with asyncio.timeout(SAMPLE_SECONDS):
+                return (
+                    await check.check_lag(transport)
+                    and check.check_answers(self.world)
+                    and not check.check_outboxes(self.world)
+                )
+        except (DocbusError, TimeoutError, sqlite3.Error):
+            return False
 
 
-def report(run: Run, accepted: check.Accepted, found: dict[str, list[str]], arguments: argparse.Namespace) -> bool:
+def effects_of(world: World, wire: check.Wire) -> Iterator[tuple[int, str]]:
+    """Yield what is known to have come of faults: how often, and what."""
+    counts = world.cluster.proxies.counts
+    between = [port for pair in world.cluster.between for port in pair]
+    for who, ports in (("clients", world.cluster.outside), ("brokers", between)):
+        for mode, what in ((proxy.CUT, "reset or refused"), (proxy.STALL, "held up"), (proxy.DELAY, "passed late")):
+            yield sum(counts.get(port, {}).get(mode, 0) for port in ports), f"connections of {who} {what}"
+    for what, count in sorted(world.effects.items()):
+        yield count, what
+    inboxes = wire.inboxes.values()
+    yield sum(len(inbox.aside) for inbox in inboxes), "records in the inboxes that belong into quarantine"
+    yield sum(inbox.duplicates for inbox in inboxes), "records that came before"
+    yield sum(len(inbox.findings) - len(inbox.holes) for inbox in inboxes), "forks"
+    yield sum(len(inbox.holes) for inbox in inboxes), "holes"
+
+
+def report(
+    run: Run, accepted: check.Accepted, wire: check.Wire, found: dict[str, list[str]], arguments: argparse.Namespace
+) -> bool:
     """Print what was done and what holds; tell whether everything does."""
     say("")
     for kind, count in sorted(run.done.items()):
         say(f"  {count:5}  {kind}")
+    say("of which came")
+    for number, what in effects_of(run.world, wire):
+        say(f"  {number:5}  {what}")
+    if run.world.without_disks:
+        say(f"  no disk was filled, as none can be mounted: {run.world.without_disks}")
     restarts = sum(process.starts - 1 for process in run.world.processes)
     unasked = sum(process.unasked for process in run.world.processes)
-    say(f"{sum(run.done.values())} faults, {accepted.documents:,} documents accepted, in {run.seconds:.0f} s;")
+    rate = accepted.documents / max(run.delivered_after, 1.0)
+    say(
+        f"{sum(run.done.values())} faults, {accepted.documents:,} documents accepted, the last filed after"
+        f" {run.delivered_after:.0f} s, {rate:.0f} a second;"
+    )
     say(
         f"{restarts} processes started again, of which {unasked} had ended by themselves; {run.sampler.samples} samples"
     )
@@ -156,7 +228,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 32))
     parser.add_argument("--spacing", type=float, default=2.0, help="seconds between two faults, on the average")
     parser.add_argument("--rate", type=float, default=400.0, help="documents published a second, at most")
-    parser.add_argument("--drain", type=float, default=300.0, help="seconds for everything to arrive once healed")
+    parser.add_argument(
+        "--drain",
+        type=float,
+        default=300.0,
+        help="seconds without progress, once healed, until it has failed",
+    )
     parser.add_argument("--folder", type=Path, default=Path("build/faults"))
     arguments = parser.parse_args(argv)
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -173,20 +250,25 @@ def main(argv: list[str] | None = None) -> int:
         finally:
             world.heal()
             world.end()
-        accepted = check.Accepted(world)
+        say(f"{run.seconds:6.0f} s  checking")
+        accepted, wire = check.Accepted(world), check.Wire(world)
+        read, aside = asyncio.run(wire.check())
         found = {
             "everything arrived in time": [] if delivered else ["something is still under way"],
-            "1 accepted is filed once, byte for byte, in order": check.check_filed(world, accepted),
-            "2, 3 filed was verified, receipted is filed": asyncio.run(check.check_wire(world)),
+            "1 accepted is filed once, byte for byte, in order": check.check_filed(world, wire.expected(accepted)),
+            "2, 3 filed was verified, receipted is filed": read,
             "4 committed only what is decided": run.sampler.wrong,
-            "5 nothing reported that was not": check.check_findings(world),
+            "5 reported is what there was, and all of it": aside + check.check_findings(world, wire),
             "6 outboxes are empty": check.check_outboxes(world),
         }
-    holds = report(run, accepted, found, arguments)
+    holds = report(run, accepted, wire, found, arguments)
+    world.unmount(keep=not holds or "KEEP" in os.environ)
     if holds and "KEEP" not in os.environ:
         shutil.rmtree(folder)
     return 0 if holds else 1
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(disks.NoDisksError):
+        disks.enter_namespace()
     sys.exit(main())

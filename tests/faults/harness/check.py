@@ -5,43 +5,37 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docbus.client.connect import started_transport
-from docbus.envelope.statement import DocumentBody, ReceiptBody
-from docbus.errors import VerificationError
-from docbus.identity.agency import AgencyId
 from docbus.producers.states import CopyState
 from docbus.registry.follow import fetch_directory
 from docbus.settings import load_settings
 from docbus.transport import topics
-from docbus.verification.verifier import Verifier
-from docbus.wire.tree import root_of
+from tests.faults.harness.agencies import FORKER, RECIPIENTS, id_of
 from tests.faults.harness.documents import content_of, document_id, is_urgent, recipients_of
-from tests.faults.harness.world import RECIPIENTS, SENDER
+from tests.faults.harness.wire import Inbox, Told, receipts_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from docbus.transport.port import Transport
-    from docbus.verification.verifier import Verified
-    from tests.faults.harness.world import World
+    from tests.faults.harness.world import Process, World
 
-READ = {"max_records": 4096, "max_bytes": 32 << 20, "wait": 10.0}
 SHOWN = 5
-
-
-def id_of(code: str) -> str:
-    """Return the canonical id of a code."""
-    return str(AgencyId.parse(code))
 
 
 def rows(path: Path, query: str) -> list[tuple]:  # type: ignore[type-arg] # whatever the query says
     """Return what a query finds in a database."""
+    return list(each_row(path, query))
+
+
+def each_row(path: Path, query: str) -> Iterator[tuple]:  # type: ignore[type-arg] # whatever the query says
+    """Yield what a query finds in a database, without holding all of it."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)
     try:
-        return connection.execute(query).fetchall()
+        yield from connection.execute(query)
     finally:
         connection.close()
 
@@ -50,35 +44,35 @@ class Accepted:
     """What publishers have noted as accepted: a promise."""
 
     def __init__(self, world: World) -> None:
-        self.by_recipient: dict[str, dict[str, tuple[int, str, str]]] = {code: {} for code in RECIPIENTS}
+        self.by_recipient: dict[str, dict[str, tuple[int, bytes, str]]] = {code: {} for code in RECIPIENTS}
         self.documents = 0
         each = world.documents // len(world.publishers)
         for n, publisher in enumerate(world.publishers):
             assert publisher.folder is not None
-            noted = publisher.folder / "accepted"
+            noted = publisher.folder.with_name(f"{publisher.folder.name}.accepted")
             last = int(noted.read_text("ascii")) if noted.exists() else n * each
             for number in range(n * each, last):
                 content = content_of(world.seed, number)
                 lane = "urgent" if is_urgent(number) else "documents"
-                entry = len(content), sha256(content).hexdigest(), lane
+                entry = len(content), sha256(content).digest(), lane
                 for code in recipients_of(number, RECIPIENTS):
                     self.by_recipient[code][document_id(f"P{n}", number)] = entry
                 self.documents += 1
 
 
-def check_filed(world: World, accepted: Accepted) -> list[str]:
+def check_filed(world: World, expected_by_code: dict[str, dict[str, tuple[int, bytes, str]]]) -> list[str]:
     """1: Accepted is filed, once, byte for byte, in the order of its stream, and nothing else is filed."""
     wrong: list[str] = []
     for code in RECIPIENTS:
-        expected = accepted.by_recipient[code]
+        expected = expected_by_code[code]
         order: dict[str, int] = {}
         seen: Counter[str] = Counter()
-        for identity, lane, epoch, sequence, size, digest in rows(
+        for identity, lane, epoch, sequence, size, digest in each_row(
             world.folder / f"{code}.dms.db",
             "SELECT document_id, lane, epoch, sequence, size, digest FROM document ORDER BY arrival",
         ):
             seen[identity] += 1
-            if expected.get(identity) != (size, digest, lane):
+            if expected.get(identity) != (size, bytes.fromhex(digest), lane):
                 wrong.append(f"{code} holds {identity} with {size} bytes in {lane}, which was not accepted like that")
             if sequence <= order.get(epoch, 0):
                 wrong.append(f"{code} got {identity}, {sequence} of {epoch}, after {order[epoch]}")
@@ -104,82 +98,105 @@ def check_outboxes(world: World) -> list[str]:
     return wrong
 
 
-def check_findings(world: World) -> list[str]:
-    """5: No hole, duplicate or fork is reported, as there was none; nothing waits, and nothing was set aside."""
-    wrong: list[str] = []
-    for process in [*world.consumers, *world.publishers]:
-        assert process.folder is not None
-        database = process.folder / "state.db"
-        for what, query in (
-            ("finding", "SELECT code, sender, detail FROM finding"),
-            ("missing", "SELECT stream, first, last FROM incoming_hole WHERE missed"),
-            ("set aside", "SELECT topic, reason, count FROM set_aside"),
-            ("waiting", "SELECT cause, sender, count(*) FROM parked GROUP BY cause, sender"),
-        ):
-            wrong += [f"{process.name}: {what} {row}" for row in rows(database, query)]
+def check_findings(world: World, wire: Wire) -> list[str]:
+    """5: Exactly the holes and forks that there are, are reported, by whichever instance has read so far."""
+    wrong = [f"{process.name}: {row}" for process in world.publishers for row in _troubles(process)]
+    for code, inbox in wire.inboxes.items():
+        found: set[Told] = set()
+        holes: set[tuple[bytes, int, int]] = set()
+        reasons = {one.code for one in inbox.aside}
+        for process in world.consumers:
+            assert process.folder is not None
+            if not process.folder.name.startswith(code):
+                continue
+            database = process.folder / "state.db"
+            for reason, sender, partition, offset in rows(
+                database, "SELECT code, sender, partition, at_offset FROM finding"
+            ):
+                found.add(Told(partition, offset, reason))
+                if sender != id_of(FORKER):
+                    wrong.append(f"{process.name} reports {reason} of {sender}")
+            holes |= set(rows(database, _HOLES))
+            for topic, reason in rows(database, "SELECT topic, reason FROM set_aside"):
+                if topic != "quarantine" or reason not in reasons:
+                    wrong.append(f"{process.name} counts {reason} in {topic}")
+            wrong += [f"{process.name}: waiting {row}" for row in rows(database, _WAITING)]
+        for what, reported, there in (("finding", found, inbox.findings), ("hole", holes, inbox.holes)):
+            wrong += [f"{code} reports a {what} that is not there: {one}" for one in reported - there]  # type: ignore[operator]
+            wrong += [f"{code} does not report a {what}: {one}" for one in there - reported]  # type: ignore[operator]
     return wrong
 
 
-async def check_wire(world: World) -> list[str]:
-    """2, 3: What is filed was verified, and a receipt covers only what the DMS holds."""
-    wrong: list[str] = []
-    async with started_transport(load_settings(world.folder / "auditor")) as transport:
-        snapshot, _ = await fetch_directory(transport, bytes.fromhex(world.genesis))
-        verifier = Verifier()
-
-        async def verified(code: str) -> list[Verified]:
-            found = []
-            async for value, key in _records(transport, topics.inbox(id_of(code))):
-                try:
-                    one = verifier.verify_recorded(value, key=key, recipient=id_of(code), snapshot=snapshot)
-                except VerificationError as error:
-                    wrong.append(f"a record of {code} does not verify: {error.code}")
-                    continue
-                found.append(one)
-            return found
-
-        answers = await verified(SENDER)
-        for code in RECIPIENTS:
-            held = {row[0] for row in rows(world.folder / f"{code}.dms.db", "SELECT document_id FROM document")}
-            filed = {row[0] for row in rows(world.folder / f"{code}.dms.db", "SELECT statement FROM document")}
-            statements: dict[tuple[bytes, int], tuple[bytes, str]] = {}
-            for one in await verified(code):
-                body = one.statement.body
-                if isinstance(body, DocumentBody):
-                    place = one.statement.head.epoch, one.statement.position.sequence
-                    statements[place] = one.digest, body.document_id
-            genuine = {digest.hex() for digest, _ in statements.values()}
-            wrong += [f"{code} holds a statement that is not on the wire: {one}" for one in filed - genuine]
-            covered: set[tuple[bytes, int]] = set()
-            for one in answers:
-                body = one.statement.body
-                if not isinstance(body, ReceiptBody) or one.sender != id_of(code):
-                    continue
-                places = [(body.epoch, n) for n in range(body.first, body.last + 1)]
-                if root_of([statements[place][0] for place in places]) != body.root:
-                    wrong.append(f"a receipt of {code} has another root")
-                refused = {refusal.sequence for refusal in body.refused}
-                wrong += [f"{code} refused {statements[body.epoch, n][1]}" for n in refused]
-                wrong += [
-                    f"{code} has receipted {statements[place][1]}, which it does not hold"
-                    for place in places
-                    if statements[place][1] not in held and place[1] not in refused
-                ]
-                covered |= set(places)
-            wrong += [f"{code} never receipted {statements[place][1]}" for place in statements.keys() - covered]
-    return wrong
+def _troubles(process: Process) -> Iterator[tuple[Any, ...]]:
+    """Yield what a publisher reports; nobody attacks it."""
+    assert process.folder is not None
+    for query in (
+        "SELECT code, sender, detail FROM finding",
+        "SELECT stream, first, last FROM incoming_hole WHERE missed",
+        "SELECT topic, reason, count FROM set_aside",
+        _WAITING,
+    ):
+        yield from rows(process.folder / "state.db", query)
 
 
-async def _records(transport: Transport, topic: str) -> AsyncIterator[tuple[bytes | None, bytes]]:
-    for partition, (first, end) in (await transport.bounds(topic)).items():
-        offset = first
-        while offset < end:
-            records = await transport.read(topic, partition, offset, **READ)  # type: ignore[arg-type]
-            if not records:
-                break
-            for record in records:
-                yield record.value, record.key or b""
-            offset = records[-1].offset + 1
+_WAITING = "SELECT cause, sender, count(*) FROM parked GROUP BY cause, sender"
+_HOLES = "SELECT epoch, first, last FROM incoming_hole JOIN incoming_stream USING (stream) WHERE missed"
+
+
+class Wire:
+    """Everything that lies in the inboxes, and what it should have led to."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.inboxes = {code: Inbox(code) for code in RECIPIENTS}
+
+    async def check(self) -> tuple[list[str], list[str]]:
+        """Read the inboxes; return what is wrong with 2 and 3, and what with 5 as far as topics show it."""
+        wrong: list[str] = []
+        aside: list[str] = []
+        async with started_transport(load_settings(self._world.folder / "auditor")) as transport:
+            snapshot, _ = await fetch_directory(transport, bytes.fromhex(self._world.genesis))
+            receipts = await receipts_of(transport, snapshot, wrong)
+            for code, inbox in self.inboxes.items():
+                await inbox.read(transport, snapshot, self._world.attacker.harmful)
+                wrong += inbox.wrong
+                genuine = {digest for stream in inbox.streams.values() for digest, _ in stream.values()}
+                held: set[str] = set()
+                query = "SELECT document_id, statement FROM document"
+                for identity, statement in each_row(self._world.folder / f"{code}.dms.db", query):
+                    held.add(identity)
+                    if bytes.fromhex(statement) not in genuine:
+                        wrong.append(f"{code} holds a statement of {identity} that has no place on the wire")
+                wrong += inbox.check_receipts(receipts.get(id_of(code), []), held)
+                aside += await inbox.check_quarantine(transport)
+        return wrong, aside
+
+    def expected(self, accepted: Accepted) -> dict[str, dict[str, tuple[int, bytes, str]]]:
+        """Return what each recipient should hold: what was accepted, and what the attacker signed and stored first."""
+        forged = self._world.attacker.documents
+        return {
+            code: accepted.by_recipient[code] | {name: tuple(forged[name]) for name in inbox.documents_of(FORKER)}  # type: ignore[misc]
+            for code, inbox in self.inboxes.items()
+        }
+
+
+async def check_lag(transport: Transport) -> bool:
+    """Tell whether everything in the recipients' inboxes is decided and committed."""
+    for code in RECIPIENTS:
+        topic = topics.inbox(id_of(code))
+        committed, bounds = await transport.committed(topic, topic), await transport.bounds(topic)
+        if any(end > first and (committed.get(partition) or 0) < end for partition, (first, end) in bounds.items()):
+            return False
+    return True
+
+
+def check_answers(world: World) -> bool:
+    """Tell whether consumers have sent all receipts."""
+    return not any(
+        rows(process.folder / "state.db", "SELECT 1 FROM copy WHERE state < 2 LIMIT 1")
+        for process in world.consumers
+        if process.folder is not None
+    )
 
 
 class Sampler:

@@ -99,9 +99,13 @@ class Cluster:
     """The nodes and their proxies."""
 
     def __init__(self, folder: Path) -> None:
-        ports = free_ports(4 * NODES)
-        brokers, inside, controllers, outside = (ports[at::4] for at in range(4))
-        voters = ",".join(f"{n + 1}@127.0.0.1:{controllers[n]}" for n in range(NODES))
+        ports = free_ports(6 * NODES)
+        brokers, inside, controllers, outside, between, quorum = (ports[at::6] for at in range(6))
+        voters = ",".join(f"{n + 1}@127.0.0.1:{quorum[n]}" for n in range(NODES))
+        told = [
+            f"INSIDE://127.0.0.1:{between[n]},PLAINTEXT://127.0.0.1:{outside[n]},CONTROLLER://127.0.0.1:{quorum[n]}"
+            for n in range(NODES)
+        ]
         self.nodes: list[Node] = []
         for n in range(NODES):
             home = folder / f"broker-{n + 1}"
@@ -111,12 +115,16 @@ class Cluster:
                 "node.id": str(n + 1),
                 "controller.quorum.voters": voters,
                 "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controllers[n]}",
-                # What clients are told to connect to is the proxy.
-                "advertised.listeners": f"INSIDE://127.0.0.1:{inside[n]},PLAINTEXT://127.0.0.1:{outside[n]}",
+                # What clients and other nodes are told to connect to are the proxies.
+                "advertised.listeners": told[n],
                 "log.dirs": str(home / "data"),
             }
             self.nodes.append(Node(n + 1, home, shipped_settings() | REPLICATED | own))
-        self.proxies = Proxies(dict(zip(outside, brokers, strict=True)))
+        self.outside = outside
+        """Ports of the proxies through which clients reach each node."""
+        self.between = list(zip(between, quorum, strict=True))
+        """Of those through which other nodes reach each node's broker and its controller."""
+        self.proxies = Proxies(dict(zip([*outside, *between, *quorum], [*brokers, *inside, *controllers], strict=True)))
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in outside)
 
     def __enter__(self) -> Self:
@@ -124,12 +132,12 @@ class Cluster:
         cluster = new_cluster_id()
         for node in self.nodes:
             node.format(cluster)
-        for node in self.nodes:
-            node.start()
         try:
+            self.proxies.start()
+            for node in self.nodes:
+                node.start()
             for node in self.nodes:
                 node.wait()
-            self.proxies.start()
         except BaseException:
             self.__exit__()
             raise

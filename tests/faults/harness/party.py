@@ -50,7 +50,8 @@ async def publish(agency: Agency, stop: asyncio.Event, folder: Path, arguments: 
     seed, name, rate = int(str(arguments["seed"])), str(arguments["name"]), float(str(arguments["rate"]))
     first, last = (int(str(arguments[at])) for at in ("first", "last"))
     recipients = tuple(str(one) for one in arguments["recipients"])  # type: ignore[attr-defined]
-    noted = folder / "accepted"
+    # Beside the folder, whose disk may be full.
+    noted = folder.with_name(f"{folder.name}.accepted")
     number = int(noted.read_text("ascii")) if noted.exists() else first
     while number < last and not stop.is_set():
         began = time.monotonic()
@@ -58,12 +59,13 @@ async def publish(agency: Agency, stop: asyncio.Event, folder: Path, arguments: 
         call = await asyncio.to_thread(lambda n=numbers: [document(seed, name, one, recipients) for one in n])
         try:
             await agency.publish_documents(call)
-        except (OutboxFullError, DiskFullError):
+        except (OutboxFullError, DiskFullError) as error:
+            print(error.text, file=sys.stderr, flush=True)  # noqa: T201 - the log that shows that a fault took effect
             await asyncio.sleep(FULL_SECONDS)
             continue
         number = numbers[-1] + 1
-        noted.with_suffix(".new").write_text(str(number), "ascii")
-        noted.with_suffix(".new").rename(noted)
+        noted.with_name(f"{noted.name}.new").write_text(str(number), "ascii")
+        noted.with_name(f"{noted.name}.new").rename(noted)
         left = len(numbers) / rate - (time.monotonic() - began)
         if left > 0:
             await asyncio.wait({asyncio.ensure_future(stop.wait())}, timeout=left)

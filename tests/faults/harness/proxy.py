@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tests.support.source import ROOT
@@ -17,6 +19,7 @@ CHUNK = 256 * 1024
 PASS, CUT, STALL, DELAY = "pass", "cut", "stall", "delay"
 DELAY_SECONDS = 0.15
 LOOK_SECONDS = 0.05
+CLOSE_SECONDS = 10.0
 
 
 class Proxies:
@@ -30,6 +33,8 @@ class Proxies:
         self.ports = list(ports)
         self._ports = ports
         self._process: subprocess.Popen[str] | None = None
+        self.counts: dict[int, dict[str, int]] = {}
+        """By port, once closed: how often it reset or refused a connection, held something back, or passed it late."""
 
     def start(self) -> None:
         """Start it; returns when it listens."""
@@ -50,8 +55,13 @@ class Proxies:
     def close(self) -> None:
         """End it."""
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+            try:
+                counts, _ = self._process.communicate(timeout=CLOSE_SECONDS)
+                self.counts = {int(port): count for port, count in json.loads(counts or "{}").items()}
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.communicate()
+            self._process = None
 
 
 class _Proxy:
@@ -59,6 +69,7 @@ class _Proxy:
         self.target = target
         self.mode = PASS
         self.writers: set[asyncio.StreamWriter] = set()
+        self.counts: Counter[str] = Counter()
 
     def set(self, mode: str) -> None:
         self.mode = mode
@@ -66,9 +77,11 @@ class _Proxy:
             for writer in list(self.writers):
                 # Reset, not closed in order.
                 writer.transport.abort()
+                self.counts[CUT] += 1
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.mode == CUT:
+            self.counts[CUT] += 1
             writer.transport.abort()
             return
         try:
@@ -88,6 +101,7 @@ class _Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
+            self.counts[self.mode] += self.mode in {STALL, DELAY}
             while self.mode == STALL:  # noqa: ASYNC110 - every pump of a proxy would need an event of its own
                 await asyncio.sleep(LOOK_SECONDS)
             if self.mode == DELAY:
@@ -101,13 +115,15 @@ async def main() -> None:
     """Serve until standard input ends."""
     ports = {int(port): target for port, target in json.loads(sys.argv[1]).items()}
     proxies = {port: _Proxy(target) for port, target in ports.items()}
-    servers = [await asyncio.start_server(one.serve, "127.0.0.1", port) for port, one in proxies.items()]
+    for port, one in proxies.items():
+        await asyncio.start_server(one.serve, "127.0.0.1", port)
     print("listening", flush=True)  # noqa: T201 - whoever started it waits for this
     while line := await asyncio.to_thread(sys.stdin.readline):
         port, mode = line.split()
         proxies[int(port)].set(mode)
-    for server in servers:
-        server.close()
+    print(json.dumps({port: one.counts for port, one in proxies.items()}), flush=True)  # noqa: T201 - likewise
+    # Connections that are open end with the process; nobody waits for them.
+    os._exit(0)
 
 
 if __name__ == "__main__":

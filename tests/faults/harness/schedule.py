@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import random
 import signal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from tests.faults.harness import dms, proxy
+from tests.faults.harness import attack, dms, proxy
+from tests.faults.harness.agencies import RECIPIENTS
 from tests.faults.harness.party import CLOCK_NAME
-from tests.faults.harness.world import RECIPIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from tests.faults.harness.world import World
+    from tests.faults.harness.world import Process, World
+
+T = TypeVar("T")
 
 HOUR_MS = 60 * 60 * 1000
+BETWEEN = {"cut off": proxy.CUT, "hold up": proxy.STALL}
+"""What may be done to the connections of other nodes to one."""
 KINDS = (
     "kill publisher",
     "kill consumer",
@@ -29,6 +33,10 @@ KINDS = (
     "delay network",
     *(f"DMS {mood}" for mood in dms.MOODS),
     "clock jumps",
+    *(f"{what} broker" for what in BETWEEN),
+    "fill publisher",
+    "fill consumer",
+    *(f"attacker {way}" for way in attack.WAYS),
 )
 
 
@@ -69,42 +77,90 @@ def inflict(world: World, fault: Fault) -> Callable[[], None] | None:
 
     At most one broker is away at a time: a majority has to be left, or nothing is ever acknowledged.
     """
-    what, _, which = fault.kind.partition(" ")
+    what, _, which = fault.kind.rpartition(" ")
+    if what == "attacker":
+        world.attacker.ask(fault)
+        return None
     if what == "DMS":
-        path = world.folder / f"{RECIPIENTS[fault.target % len(RECIPIENTS)]}.mood"
-        path.write_text(which, "ascii")
-        return lambda: path.write_text(dms.OK, "ascii") and None
+        return _mood(world, fault, which)
     if which == "network":
-        port = world.cluster.proxies.ports[fault.target % len(world.cluster.proxies.ports)]
-        world.cluster.proxies.set(port, what)
-        return lambda: world.cluster.proxies.set(port, proxy.PASS)
+        return _turn(world, (_of(world.cluster.outside, fault),), what)
     if which == "jumps":
-        processes = [*world.publishers, *world.consumers]
-        folder = processes[fault.target % len(processes)].folder
-        assert folder is not None
-        file = folder.with_name(f"{folder.name}.{CLOCK_NAME}")
-        # A sender's clock that is ahead makes its documents wait for that time, as is specified (C1.21): only back.
-        extent = -abs(fault.extent) if processes[fault.target % len(processes)] in world.publishers else fault.extent
-        file.write_text(str(int(extent * 6 * HOUR_MS)), "ascii")
-        return lambda: file.unlink(missing_ok=True)
+        return _jump(world, fault)
     if which == "broker":
         return _broker(world, fault, what)
-    several = {"publisher": world.publishers, "consumer": world.consumers, "DMS": world.systems}[which]
-    process = several[fault.target % len(several)]
+    return _process(world, fault, what, which)
+
+
+def _of(several: Sequence[T], fault: Fault) -> T:
+    return several[fault.target % len(several)]
+
+
+def _mood(world: World, fault: Fault, mood: str) -> Callable[[], None]:
+    path = world.folder / f"{_of(RECIPIENTS, fault)}.mood"
+    path.write_text(mood, "ascii")
+    return lambda: path.write_text(dms.OK, "ascii") and None
+
+
+def _turn(world: World, ports: Sequence[int], mode: str) -> Callable[[], None]:
+    """Let proxies fail."""
+
+    def turn(mode: str) -> None:
+        for port in ports:
+            world.cluster.proxies.set(port, mode)
+
+    turn(mode)
+    return lambda: turn(proxy.PASS)
+
+
+def _jump(world: World, fault: Fault) -> Callable[[], None]:
+    process = _of([*world.publishers, *world.consumers], fault)
+    assert process.folder is not None
+    file = process.folder.with_name(f"{process.folder.name}.{CLOCK_NAME}")
+    # A sender's clock that is ahead makes its documents wait for that time, as is specified (C1.21): only back.
+    extent = -abs(fault.extent) if process in world.publishers else fault.extent
+    file.write_text(str(int(extent * 6 * HOUR_MS)), "ascii")
+    return lambda: file.unlink(missing_ok=True)
+
+
+def _process(world: World, fault: Fault, what: str, which: str) -> Callable[[], None] | None:
+    process = _of({"publisher": world.publishers, "consumer": world.consumers, "DMS": world.systems}[which], fault)
     if what == "kill":
         process.signal(signal.SIGKILL)
         return None
+    if what == "fill":
+        return _fill(world, process)
     process.signal(signal.SIGSTOP)
     return lambda: process.signal(signal.SIGCONT)
 
 
 def _broker(world: World, fault: Fault, what: str) -> Callable[[], None]:
-    node = world.cluster.nodes[fault.target % len(world.cluster.nodes)]
+    if what in BETWEEN:
+        # No other node reaches its broker and its controller; it still reaches them, and clients reach it.
+        return _turn(world, _of(world.cluster.between, fault), BETWEEN[what])
+    node = _of(world.cluster.nodes, fault)
     if what == "kill":
         node.kill()
         return node.start
     node.signal(signal.SIGSTOP)
     return lambda: node.signal(signal.SIGCONT)
+
+
+def _fill(world: World, process: Process) -> Callable[[], None] | None:
+    """Take all space of a process's disk; when it is given back, note whether the process has complained."""
+    if process.folder not in world.disks:
+        return None
+    disk, logged = world.disks[process.folder], process.log.stat().st_size
+    disk.fill()
+
+    def empty() -> None:
+        disk.empty()
+        with process.log.open("rb") as log:
+            log.seek(logged)
+            role = process.name.partition(" ")[0]
+            world.effects[f"{role} said that no space was left"] += b"no space left" in log.read()
+
+    return empty
 
 
 def brokers_last(faults: list[Fault]) -> Iterator[Fault]:

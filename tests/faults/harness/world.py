@@ -10,20 +10,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from docbus.client.trial import found_exchange
 from docbus.clock import SystemClock
 from docbus.settings import KafkaServerSettings
+from tests.faults.harness.agencies import ENVIRONMENT, NAMES, RECIPIENTS, SENDER
+from tests.faults.harness.attack import Attacker
 from tests.faults.harness.cluster import Cluster, die_with_parent
+from tests.faults.harness.disks import Disk, NoDisksError
 from tests.support.kafka import free_ports
 from tests.support.source import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SENDER, RECIPIENTS = "H26", ("000.00.00.H53", "H37")
-NAMES = {SENDER: "Hà Nội", RECIPIENTS[0]: "Tây Ninh", RECIPIENTS[1]: "Lạng Sơn"}
 INSTANCES = 2
 RESTART_SECONDS = 1.0
 """Until whoever supervises starts a process again."""
@@ -36,7 +38,7 @@ class Process:
         self.name = name
         self.folder = folder
         self._command = [sys.executable, "-m", *command]
-        self._log = log
+        self.log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._ended_at = 0.0
         self.stopped = False
@@ -51,7 +53,7 @@ class Process:
 
     def start(self) -> None:
         """Start it."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=ROOT,
@@ -110,6 +112,12 @@ class World:
         self.publishers: list[Process] = []
         self.consumers: list[Process] = []
         self.systems: list[Process] = []
+        self.disks: dict[Path, Disk] = {}
+        self.without_disks = ""
+        """Why there are none, if so."""
+        self.effects: Counter[str] = Counter()
+        """What is known to have come of faults."""
+        self.attacker = Attacker(self)
 
     @property
     def processes(self) -> list[Process]:
@@ -120,7 +128,7 @@ class World:
         """Found the exchange, once the cluster runs, and describe the processes."""
         agencies = list(NAMES.items())
         self.genesis = asyncio.run(
-            found_exchange(self.folder, agencies, environment="faults", bus=self.bus, clock=SystemClock())
+            found_exchange(self.folder, agencies, environment=ENVIRONMENT, bus=self.bus, clock=SystemClock())
         )
         logs = self.folder / "logs"
         logs.mkdir()
@@ -147,13 +155,20 @@ class World:
 
     def _instances(self, code: str) -> list[Path]:
         """Return the folders of an agency's instances: the one that was founded, and copies of it."""
-        first = self.folder / code
-        settings = first / "docbus.toml"
+        founded = (self.folder / code).rename(self.folder / f"{code}.founded")
+        settings = founded / "docbus.toml"
         settings.write_text(settings.read_text("utf-8") + "\n[inbox]\nshared = true\n", "utf-8")
-        folders = [first]
-        for n in range(1, INSTANCES):
-            folders.append(self.folder / f"{code}.{n}")
-            shutil.copytree(first, folders[-1])
+        folders = [self.folder / f"{code}.{n}" for n in range(INSTANCES)]
+        for folder in folders:
+            folder.mkdir()
+            disk = Disk(folder)
+            try:
+                disk.mount()
+            except NoDisksError as error:
+                self.without_disks = str(error)
+            else:
+                self.disks[folder] = disk
+            shutil.copytree(founded, folder, dirs_exist_ok=True)
         return folders
 
     def start(self) -> None:
@@ -163,6 +178,8 @@ class World:
 
     def heal(self) -> None:
         """Take every fault away."""
+        for disk in self.disks.values():
+            disk.empty()
         for port in self.cluster.proxies.ports:
             self.cluster.proxies.set(port, "pass")
         for node in self.cluster.nodes:
@@ -180,3 +197,8 @@ class World:
         """End all processes in order."""
         for process in [*self.publishers, *self.consumers, *self.systems]:
             process.end()
+
+    def unmount(self, *, keep: bool) -> None:
+        """Take the disks away; what is kept of them are their databases."""
+        for disk in self.disks.values():
+            disk.unmount(keep=keep)
