@@ -21,7 +21,7 @@ from docbus.errors import DocbusError
 from docbus.settings import load_settings
 from tests.faults.harness import check, disks, proxy
 from tests.faults.harness.agencies import RECIPIENTS
-from tests.faults.harness.schedule import brokers_last, faults_of, inflict
+from tests.faults.harness.schedule import faults_of, inflict, prolonged
 from tests.faults.harness.world import World
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Run:
         self.sampler = check.Sampler(world)
         self.done: Counter[str] = Counter()
         self._drain_seconds = drain_seconds
-        self._waiting = list(brokers_last(faults))
+        self._waiting = list(prolonged(faults))
         self._active: list[tuple[float, str, Callable[[], None]]] = []
         self._broker_from = 0.0
         self._began = time.monotonic()

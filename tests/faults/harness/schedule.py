@@ -20,6 +20,7 @@ T = TypeVar("T")
 HOUR_MS = 60 * 60 * 1000
 BETWEEN = {"cut off": proxy.CUT, "hold up": proxy.STALL}
 """What may be done to the connections of other nodes to one."""
+LONGER_SECONDS = {"broker": 3.0, "fill": 8.0}
 KINDS = (
     "kill publisher",
     "kill consumer",
@@ -163,7 +164,13 @@ def _fill(world: World, process: Process) -> Callable[[], None] | None:
     return empty
 
 
-def brokers_last(faults: list[Fault]) -> Iterator[Fault]:
-    """Yield the faults; a broker that is killed stays away long enough for leaders to move."""
+def prolonged(faults: list[Fault]) -> Iterator[Fault]:
+    """Yield the faults; some last longer.
+
+    A broker that is killed or cut off stays away long enough for leaders to move. A full disk is not noticed before
+    SQLite has used up the log that it has already, some megabytes.
+    """
     for fault in faults:
-        yield fault._replace(lasts=fault.lasts + 3.0) if fault.kind.endswith("broker") else fault
+        what, _, which = fault.kind.rpartition(" ")
+        longer = LONGER_SECONDS.get(what, 0.0) or LONGER_SECONDS.get(which, 0.0)
+        yield fault._replace(lasts=fault.lasts + longer)
