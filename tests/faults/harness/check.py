@@ -105,6 +105,7 @@ def check_findings(world: World, wire: Wire) -> list[str]:
         found: set[Told] = set()
         holes: set[tuple[bytes, int, int]] = set()
         reasons = {one.code for one in inbox.aside}
+        done: set[tuple[int, int]] = set()
         for process in world.consumers:
             assert process.folder is not None
             if not process.folder.name.startswith(code):
@@ -120,7 +121,14 @@ def check_findings(world: World, wire: Wire) -> list[str]:
             for topic, reason in rows(database, "SELECT topic, reason FROM set_aside"):
                 if topic != "quarantine" or reason not in reasons:
                     wrong.append(f"{process.name} counts {reason} in {topic}")
-            wrong += [f"{process.name}: waiting {row}" for row in rows(database, _WAITING)]
+            waiting = {row[0] for row in rows(database, "SELECT DISTINCT partition FROM parked")}
+            done |= {row for row in rows(database, _DECIDED) if row[0] not in waiting}
+        # What waits where its partition has moved away stays there, and another instance decides it (ADR 0014).
+        wrong += [
+            f"{code}/{partition}: no instance has decided all {end} records and waits for none of them"
+            for partition, end in inbox.ends.items()
+            if (partition, end) not in done
+        ]
         for what, reported, there in (("finding", found, inbox.findings), ("hole", holes, inbox.holes)):
             wrong += [f"{code} reports a {what} that is not there: {one}" for one in reported - there]  # type: ignore[operator]
             wrong += [f"{code} does not report a {what}: {one}" for one in there - reported]  # type: ignore[operator]
@@ -139,6 +147,7 @@ def _troubles(process: Process) -> Iterator[tuple[Any, ...]]:
         yield from rows(process.folder / "state.db", query)
 
 
+_DECIDED = "SELECT partition, next_offset FROM inbox_partition"
 _WAITING = "SELECT cause, sender, count(*) FROM parked GROUP BY cause, sender"
 _HOLES = "SELECT epoch, first, last FROM incoming_hole JOIN incoming_stream USING (stream) WHERE missed"
 
@@ -227,4 +236,4 @@ class Sampler:
 
 def _decided(database: Path) -> Iterator[tuple[int, int]]:
     if database.exists():
-        yield from rows(database, "SELECT partition, next_offset FROM inbox_partition")
+        yield from rows(database, _DECIDED)

@@ -46,6 +46,7 @@ class Inbox:
         findings: What is to be found of statements that verify.
         holes: (Epoch, first, last) of what is missing.
         duplicates: Records that came before.
+        ends: Partition to the offset behind its last record.
         wrong: What should not be on the wire at all.
     """
 
@@ -57,6 +58,7 @@ class Inbox:
         self.findings: set[Told] = set()
         self.holes: set[tuple[bytes, int, int]] = set()
         self.duplicates = 0
+        self.ends: dict[int, int] = {}
         self.wrong: list[str] = []
 
     async def read(
@@ -72,6 +74,7 @@ class Inbox:
         verifier = Verifier()
         found = set()
         async for record in records_of(transport, topics.inbox(id_of(self.code))):
+            self.ends[record.partition] = record.offset + 1
             value = record.value or b""
             name = self.code, sha256(value).digest()
             if (reason := harmful.get(name)) is not None:
