@@ -33,6 +33,8 @@ REPLICATED = {
     "share.coordinator.state.topic.min.isr": "2",
     "unclean.leader.election.enable": "false",
     "replica.lag.time.max.ms": "5000",
+    # So that a broker that was killed has little to look through, and is back before the next one goes.
+    "log.segment.bytes": str(128 * 1024 * 1024),
     "broker.session.timeout.ms": "6000",
     "inter.broker.listener.name": "INSIDE",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,INSIDE:PLAINTEXT",
