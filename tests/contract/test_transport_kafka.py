@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import ConnectionGroup
-from aiokafka.errors import KafkaError, NodeNotReadyError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, NodeNotReadyError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from docbus.errors import AppendUnknownError, BrokerUnavailableError, RecordRefusedError, TransportError
 from docbus.transport import kafka_client, kafka_probe, kafka_producer
 from docbus.transport.kafka import KafkaSettings, KafkaTransport
+from docbus.transport.kafka_records import UNREADABLE
 from docbus.transport.port import NewRecord, TopicSpec
-from docbus.transport.topics import MAX_RECORD_BYTES
+from docbus.transport.topics import MAX_RECORD_BYTES, inbox, spec_of
 from tests.contract.buses import PATIENCE, Bus, KafkaBus, numbered, read_all, values
 
 if TYPE_CHECKING:
@@ -341,3 +342,41 @@ async def test_header_name_that_is_not_utf8_stops_nobody(
     assert [b"junk", b"honest"] == [record.value for record in as_group]
     assert [b"junk", b"honest"] == [record.value for record in alone]
     assert (("\\xff" * 6, b"v"),) == alone[0].headers
+
+
+async def test_bomb_in_a_topic_that_is_stored_compressed_stops_nobody(
+    kafka: str, bus: Bus, transport: KafkaTransport
+) -> None:
+    """Where a broker stores what it gets compressed, a bomb is an empty record, and what surrounds it is read."""
+    topic = await bus.topic()
+    await transport.create(
+        [TopicSpec(name=f"{topic}.kept", partitions=1, configuration={"compression.type": "producer"})]
+    )
+    topic = f"{topic}.kept"
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, compression_type="gzip", max_request_size=1 << 28)
+    await producer.start()
+    for value in (b"before", bytes(64 << 20), b"after"):
+        await producer.send_and_wait(topic, value, partition=0)
+    await producer.stop()
+    await transport.append([NewRecord(topic=topic, key=None, value=b"honest", partition=0)])
+
+    async with transport.subscribe(topic, f"{topic}.group", start="earliest") as subscription:
+        as_group = await fetch(subscription, 4)
+    alone = await read_all(transport, topic)
+
+    assert [b"before", None, b"after", b"honest"] == values(as_group) == values(alone)
+    assert [UNREADABLE] == [name for name, _ in alone[1].headers]
+
+
+async def test_topic_of_docbus_takes_no_bomb(kafka: str, bus: Bus, transport: KafkaTransport) -> None:
+    """A topic with docbus's settings is stored uncompressed: the broker unpacks a bomb, and refuses it."""
+    topic = inbox(f"vn:B{time.time_ns()}")
+    await transport.create([spec_of(topic)])
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, compression_type="gzip", max_request_size=1 << 28)
+    await producer.start()
+    with pytest.raises(MessageSizeTooLargeError):
+        await producer.send_and_wait(topic, bytes(64 << 20), partition=0)
+    await producer.send_and_wait(topic, b"small", partition=0)
+    await producer.stop()
+
+    assert [b"small"] == values(await read_all(transport, topic))
