@@ -16,7 +16,8 @@ from tests.support.edxml import encoded, read_document, with_attachment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GIGABYTE = 1 << 30
+BOMB_BYTES = 256 << 20
+"""What each bomb unpacks to, four times what any attachment may."""
 _MIB = bytes(1 << 20)
 ESCAPES = ("../../../{}", "/{}", "..\\..\\{}", "C:\\{}", "a/../../{}", "./../{}")
 
@@ -35,7 +36,10 @@ def _zip(*entries: tuple[str, bytes, int]) -> bytes:
 def _bomb(name: str, size: int) -> bytes:
     """Return a zip of one entry that unpacks to so many bytes, written piece by piece."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w", force_zip64=True) as out:
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(name, "w") as out,
+    ):
         for _ in range(size // len(_MIB)):
             out.write(_MIB)
     return buffer.getvalue()
@@ -46,14 +50,14 @@ def _contents(source: bytes) -> list[int | None]:
 
 
 def bomb() -> Callable[[], object]:
-    """Return an attack: an attachment of a megabyte that unpacks to a gigabyte."""
-    source = with_attachment(encoded(_bomb("302-UBND-VP.txt", GIGABYTE)))
+    """Return an attack: an attachment of 256 KiB that unpacks to 256 MiB."""
+    source = with_attachment(encoded(_bomb("302-UBND-VP.txt", BOMB_BYTES)))
     return lambda: [len(source), _contents(source)]
 
 
 def liar() -> Callable[[], object]:
     """Return an attack: the same, with a directory that says that it unpacks to ten bytes."""
-    packed = bytearray(_bomb("302-UBND-VP.txt", GIGABYTE))
+    packed = bytearray(_bomb("302-UBND-VP.txt", BOMB_BYTES))
     central = packed.rindex(b"PK\x01\x02")
     packed[central + 24 : central + 28] = (10).to_bytes(4, "little")
     source = with_attachment(encoded(bytes(packed)))
@@ -61,8 +65,8 @@ def liar() -> Callable[[], object]:
 
 
 def nested() -> Callable[[], object]:
-    """Return an attack: zips in a zip in a zip, 16 gigabytes in all."""
-    inner = _bomb("inner.txt", GIGABYTE)
+    """Return an attack: zips in a zip in a zip, four gigabytes in all."""
+    inner = _bomb("inner.txt", BOMB_BYTES)
     middle = _zip(*((f"{number}.zip", inner, 0o644) for number in range(16)))
     source = with_attachment(encoded(_zip(("302-UBND-VP.txt", middle, 0o644))))
     return lambda: [len(source), _contents(source)]

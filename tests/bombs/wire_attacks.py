@@ -79,7 +79,7 @@ def forged_proofs() -> Callable[[], object]:
 
 
 def promises() -> Callable[[], object]:
-    """Return an attack: at each place of small genuine inputs, of every kind, a number that promises what is not there."""
+    """Return an attack: at each place of small inputs of every kind, a number that promises what is not there."""
     small: dict[str, bytes] = {}
     for target, given in seeds(VECTORS.parent):
         if len(given) <= MAX_SEED_BYTES and (target not in small or len(given) > len(small[target])):
