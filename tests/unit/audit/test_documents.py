@@ -164,3 +164,11 @@ def test_a_recall_of_another_agencys_document_is_named() -> None:
 
     assert found.add_change(statement.head, recall) == A
     assert found.add_change(statement.head, plain) is None
+
+
+def test_mergers_are_followed_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory with a longer line of mergers than any history has is not followed to its end."""
+    monkeypatch.setattr("docbus.audit.documents.MAX_SUCCESSORS", 2)
+
+    assert statuses(**{"1": B, "2": C}).speaks_for(B, A)
+    assert not statuses(**{"1": B, "2": C}).speaks_for(C, A)

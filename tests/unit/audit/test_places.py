@@ -53,3 +53,16 @@ def test_an_agency_that_is_not_read_has_no_inbox() -> None:
 
     assert len(inboxes.of("vn:H01")) == 2
     assert inboxes.of("vn:H02") == ()
+
+
+def test_inboxes_are_as_many_as_places_can_tell_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One inbox more than a packed place can name is an error, not another's place."""
+    monkeypatch.setattr("docbus.audit.places.MAX_INBOXES", 2)
+    inboxes = [
+        Inbox(agency="vn:H01", topic="t", partition=n, start=0, end=0, settled=0, whole=True, to_now=True)
+        for n in range(3)
+    ]
+
+    assert 2 == len(Inboxes(inboxes[:2]).all)
+    with pytest.raises(AuditError, match="at most 2"):
+        Inboxes(inboxes)

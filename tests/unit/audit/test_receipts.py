@@ -137,3 +137,12 @@ def test_only_a_later_refusal_contradicts(answers: list[Answer], expected: list[
     places = {answer: place for place, answer in enumerate(answers)}
 
     assert list(contradictions({7: answers}, places.__getitem__)) == expected
+
+
+def test_answers_that_are_compared_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many answers to one statement the first are compared with each other, and with no others."""
+    monkeypatch.setattr("docbus.audit.receipts.MAX_ANSWERS", 2)
+    answers = [Answer(0, number, "a" if number < 3 else "b") for number in range(1, 9)]
+
+    assert [] == list(contradictions({7: answers}, lambda answer: answer.sequence))
+    assert [7] == [one.statement for one in contradictions({7: answers[1:]}, lambda answer: answer.sequence)]

@@ -14,6 +14,8 @@ from tests.support.audit_readings import EPOCH, A, B, C, Log, digest_of, documen
 from tests.support.directory import NOW_MS
 
 if TYPE_CHECKING:
+    import pytest
+
     from docbus.audit.report import AuditReport, StreamSummary
 
 
@@ -407,3 +409,43 @@ def test_inboxes_are_added_up() -> None:
     (inbox,) = [found for found in log.report().inboxes if found.agency == B]
 
     assert (inbox.records, inbox.bytes, inbox.valid, inbox.failed, inbox.indeterminate) == (4, 400, 2, 1, 1)
+
+
+def test_particulars_are_listed_up_to_a_limit_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Findings, refusals, ranges, witnesses and documents beyond their limits are counted, and not listed."""
+    monkeypatch.setattr("docbus.audit.findings.MAX_FINDINGS", 2)
+    monkeypatch.setattr("docbus.audit.receipt_audit.MAX_REFUSED", 2)
+    monkeypatch.setattr("docbus.audit.assembly.MAX_DOCUMENTS", 2)
+    log = Log()
+    statements = sent(log, 4)
+    log.receipt(B, statements, refused=[(number, "expired") for number in range(1, 5)])
+    for _ in range(3):
+        log.post(A, C, document("x"), previous=digest_of("else"))
+    for number in range(3):
+        log.post(B, A, status(A, f"d{number}", 1))
+
+    report = log.report()
+
+    assert 2 == codes(report).count(("chain_break", A))
+    assert 3 == report.finding_counts["chain_break"]
+    assert (2, {"expired": 4}) == (len(report.refused), report.refusals)
+    assert (2, {"01": 3}) == (len(report.document_statuses), report.statuses)
+
+
+def test_a_finding_names_ranges_and_witnesses_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receipt over many holes, and a document under many bodies, make one finding of a bounded length."""
+    monkeypatch.setattr("docbus.audit.assembly.MAX_RANGES", 2)
+    monkeypatch.setattr("docbus.audit.assembly.MAX_WITNESSES", 2)
+    log = Log()
+    for _ in range(4):
+        sent(log, 1)
+        sent(log, 1, lost=True)
+    sent(log, 1)
+    for content in "abcd":
+        log.post(A, C, document("one", content=content))
+
+    report = log.report()
+
+    assert (((2, 2), (4, 4)), 4) == (stream(report, A, B).holes, stream(report, A, B).missing)
+    (found,) = [one for one in report.findings if one.code == "equivocation"]
+    assert 2 == len(found.witnesses)

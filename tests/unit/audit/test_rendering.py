@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from docbus.audit.rendering import MAX_ROWS, tables, verdict_line
+from docbus.audit.rendering import MAX_ROWS, SHOWN_RANGES, tables, verdict_line
 from docbus.audit.report import AuditReport, ReplayReport, Unreadable, verdict_of
 from tests.support.audit_readings import A, B, Log, digest_of, document
 from tests.support.directory import NOW_MS
@@ -121,3 +121,18 @@ def test_the_gravest_decides(weights: frozenset[str], unreadable: bool, expected
     assert verdict == expected
     assert replayed(audit).exit_code == 0
     assert {"valid": 0, "invalid": 1, "incomplete": 3}[verdict] == code
+
+
+def test_a_row_names_the_first_holes_and_says_that_there_are_more() -> None:
+    """A stream full of holes is still one line."""
+    log = Log()
+    for number in range(2 * (SHOWN_RANGES + 2) + 1):
+        log.post(A, B, document(f"d{number}"), lost=bool(number % 2))
+
+    (table,) = [t for t in tables(replayed(log.report())) if any("missing:" in cell for row in t.rows for cell in row)]
+
+    (cell,) = [cell for row in table.rows for cell in row if "missing:" in cell]
+    assert f"{SHOWN_RANGES + 2} missing" in cell
+    assert cell.endswith("…")
+    assert f"{2 * SHOWN_RANGES}" in cell
+    assert f"{2 * SHOWN_RANGES + 2}" not in cell

@@ -16,6 +16,8 @@ from tests.support.inbox import ME, Inbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
+
 EVERYTHING = Selection(everything=True)
 
 
@@ -64,3 +66,22 @@ async def test_newest_open_ones_are_found_behind_many_settled(inbox: Inbox) -> N
     assert [(2, "open"), (3, "open"), (4, "open")] == [(one.number, one.state) for one in open_ones]
     assert [(count - 3 + n, "rejected") for n in range(3)] == [(one.number, one.state) for one in all_ones]
     assert [(2, "H26-00003"), (270, "H26-00271")] == [(one.number, one.document_id) for one in by_number]
+
+
+async def test_what_one_command_is_about_is_bounded(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many records one more than may be decided about is returned, and a few where all are decided."""
+    monkeypatch.setattr("docbus.consumers.listing.MAX_SELECTED", 3)
+    monkeypatch.setattr("docbus.consumers.listing.SHOWN_DECIDED", 2)
+    inbox.sink.answers = {f"H26-{n + 1:05}": Reject("no") for n in range(6)}
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 6))
+    await inbox.receive()
+
+    with reader(inbox) as listing:
+        open_ones = await listing.selected("dead-letter", Selection())
+    await decide(inbox, "reject", "dead-letter", *range(6))
+    await inbox.receive()
+    with reader(inbox) as listing:
+        decided = await listing.selected("dead-letter", Selection())
+
+    assert [0, 1, 2, 3] == [one.number for one in open_ones]
+    assert [4, 5] == [one.number for one in decided]

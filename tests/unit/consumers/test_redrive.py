@@ -550,3 +550,16 @@ async def test_record_on_which_the_process_dies_ends_in_vain(inbox: Inbox) -> No
     assert ["H26-00002"] == inbox.sink.order
     assert 1 == len(await inbox.dead_letters())
     assert [] == await inbox.quarantined()
+
+
+async def test_requests_taken_up_at_once_are_bounded(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many redeliveries are asked for, so many are in hand at a time, and all are done."""
+    monkeypatch.setattr("docbus.consumers.requests.MAX_REQUESTS", 2)
+    inbox.sink = ObedientSink()
+    await refused(inbox, Reject("down"), 5)
+    calls = len(inbox.sink.calls)
+
+    await decide(inbox, "redeliver", "dead-letter", *range(5))
+    await inbox.receive()
+
+    assert [2, 2, 1] == [len(call) for call in inbox.sink.calls[calls:]]

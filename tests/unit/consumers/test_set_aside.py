@@ -96,3 +96,16 @@ async def test_number_out_of_range_is_refused(transport: SqliteTransport) -> Non
         await read_one(transport, TOPIC, 2)
     with pytest.raises(TopicMissingError):
         await read_numbers(transport, topics.dead_letter("vn:H26"), [1])
+
+
+async def test_records_by_number_are_bounded_in_bytes(
+    transport: SqliteTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of very many numbers so many records are in memory at once; the others are asked for again, at least one came."""
+    monkeypatch.setattr("docbus.consumers.set_aside.MAX_READ_BYTES", 1)
+    monkeypatch.setattr("docbus.consumers.set_aside.READ_RECORDS", 2)
+    await _set_aside(transport, 10)
+
+    found = await read_numbers(transport, TOPIC, range(10))
+
+    assert {0, 1} == found.keys()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from docbus.consumers import parking
 from docbus.consumers.settling import Settlement
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.handler import IteratorSink
@@ -931,3 +932,56 @@ async def test_silent_brokers_are_waited_for(inbox: Inbox, monkeypatch: pytest.M
     assert ["envelope_malformed"] == await inbox.reasons()
     assert 2 == len(inbox.sink.order)
     assert 3 == inbox.next_offset()
+
+
+async def test_bytes_parked_for_one_sender_are_bounded(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few large statements that wait fill the room of their sender as many small ones do."""
+    drafts = [draft for _ in range(3) for draft in inbox.exchange.drafts(CITY, [ME])]
+    posted = inbox.exchange.seal(CITY, drafts, now_ms=inbox.clock.ms + 3_600_000)
+    monkeypatch.setattr("docbus.consumers.items.MAX_PARKED_BYTES", len(posted[0].value) + 1)
+    await inbox.post(*posted)
+
+    await inbox.receive()
+
+    assert 2 == inbox.parked()
+    assert ["parked_too_many"] == await inbox.reasons()
+
+
+@pytest.mark.parametrize("bound", ["MAX_RESUMED", "MAX_RESUMED_BYTES"])
+async def test_parked_records_are_taken_up_some_at_a_time(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """However many records wait behind one, so many of them are in memory at once, and all are filed in order."""
+    taken: list[int] = []
+    read = parking.read_parked
+
+    def counted(*given: Any) -> Any:
+        found = read(*given)
+        taken.append(len(found))
+        return found
+
+    monkeypatch.setattr(f"docbus.consumers.parking.{bound}", 2 if bound == "MAX_RESUMED" else 1)
+    monkeypatch.setattr(parking, "read_parked", counted)
+    drafts = [draft for _ in range(5) for draft in inbox.exchange.drafts(CITY, [ME])]
+    await inbox.post(*inbox.exchange.seal(CITY, drafts, now_ms=inbox.clock.ms + 3_600_000))
+    await inbox.receive()
+    assert 5 == inbox.parked()
+
+    inbox.clock.advance(4000)
+    await inbox.receive()
+
+    assert (0, 5) == (inbox.parked(), len(inbox.sink.order))
+    assert max(taken) == (2 if bound == "MAX_RESUMED" else 1)
+
+
+async def test_findings_that_are_kept_are_the_newest(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much a sender does to be noticed, the ledger keeps so many findings."""
+    monkeypatch.setattr("docbus.consumers.settling.MAX_FINDINGS", 2)
+    contents = [b"first", b"second", b"third", b"fourth"]
+    drafts = [inbox.exchange.drafts(CITY, [ME], document_id="one", content=content)[0] for content in contents]
+    for posted in inbox.exchange.seal(CITY, drafts):
+        await inbox.post(posted)
+        await inbox.receive()
+
+    assert ["equivocation"] * 3 == await inbox.reasons()
+    assert [(2,), (3,)] == inbox.rows("SELECT at_offset FROM finding ORDER BY finding")

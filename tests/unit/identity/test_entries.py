@@ -109,3 +109,12 @@ def test_record_cut_short_is_malformed() -> None:
     for cut in range(len(value)):
         with pytest.raises(MalformedError):
             entries.decode_record(value[:cut])
+
+
+def test_record_of_more_than_the_limit_is_not_looked_into() -> None:
+    """A record one byte too long is refused by its length, whatever is in it."""
+    with pytest.raises(MalformedError, match=f"{entries.MAX_RECORD_BYTES + 1} bytes"):
+        entries.decode_record(bytes(entries.MAX_RECORD_BYTES + 1))
+    with pytest.raises(MalformedError) as caught:
+        entries.decode_record(bytes(entries.MAX_RECORD_BYTES))
+    assert "are allowed" not in caught.value.text

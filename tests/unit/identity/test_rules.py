@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from docbus.errors import DirectoryError
 from docbus.identity import entries
 from docbus.identity.certificates import make_certificate
+from docbus.identity.changes import MAX_ROLES
 from docbus.identity.encryption import MLKEM_BYTES, X25519_BYTES
 from docbus.identity.rules import RULES, refusal
 from docbus.identity.signing import generate_signing_key, public_key_bytes
@@ -208,6 +209,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Log], bytes]]] = {
         lambda log: log.value(entries.Closure(agency=log.open.agency, successor=None, reason="x" * 1025)),
     ),
     "role in capitals": ("roles", lambda log: log.granted(roles=("AUDITOR",))),
+    "too many roles": ("roles", lambda log: log.granted(roles=tuple(f"role-{n}" for n in range(MAX_ROLES + 1)))),
     "role twice": ("roles", lambda log: log.granted(roles=("auditor", "auditor"))),
     "no partition": ("partitions", lambda log: log.granted(partitions=0)),
     "too many partitions": ("partitions", lambda log: log.granted(partitions=65)),

@@ -300,3 +300,12 @@ def test_only_withdrawn_documents_were_withdrawn(database: Database) -> None:
     database.write_now(lambda c: c.execute("UPDATE copy SET state = 5, reason = 'agency_closed' WHERE outgoing = 2"))
 
     assert [database.read_now(lambda c, n=number: was_withdrawn(c, n)) for number in (1, 2)] == [True, False]  # type: ignore[misc] # bound at once
+
+
+def test_kept_content_that_is_listed_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest documents whose content is kept are listed, and no more of them."""
+    monkeypatch.setattr("docbus.producers.content.SHOWN_KEPT", 2)
+    take_in(database, *(large(database, name) for name in "abc"))
+    mark(database, *((number, 0, 3, 3 * number) for number in (1, 2, 3)))
+
+    assert 2 == len(database.read_now(content_counts).kept)

@@ -208,3 +208,13 @@ async def test_wait_for_an_unknown_document_is_an_error(database: Database) -> N
     """Nothing is waited for that cannot come."""
     with pytest.raises(DocumentError, match="no document a"):
         await wait(database, "a", sender=SENDER, until="sent", timeout=60, clock=FakeClock())
+
+
+def test_copies_that_are_listed_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest copies without an answer are listed, so many; the counts have all."""
+    monkeypatch.setattr("docbus.producers.journey.MAX_UNDELIVERED", 2)
+    take_in(database, *(document(name, ANNA) for name in "abcd"))
+
+    found = database.read_now(counts)
+
+    assert (["a", "b"], 4) == ([one.document_id for one in found.undelivered], found.accepted)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from docbus.errors import AppendUnknownError, BrokerUnavailableError, DiskFullError, RecordRefusedError, TransportError
 from docbus.producers.pauses import FIRST_PAUSE, LONGEST_PAUSE
 from docbus.producers.records import RecordMaker
-from docbus.producers.sending import MAX_UNKNOWN_IN_SPLIT, Sender
+from docbus.producers.sending import MAX_ERROR_CHARACTERS, MAX_UNKNOWN_IN_SPLIT, Sender
 from tests.support.outbox import (
     ANNA,
     BINH,
@@ -393,3 +393,16 @@ async def test_long_arrears_of_one_stream_leave_room_for_others(
 
     assert transport.sequences(BINH) == [1]
     assert transport.sequences(ANNA)[:10] == list(range(1, 11))
+
+
+async def test_error_that_is_kept_is_bounded(
+    database: Database, transport: FakeTransport, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an endless text of a broker so much is kept with the stream."""
+    transport.refusing = {ANNA: AppendUnknownError("x" * 100_000)}
+
+    await sender.send(sealed(database, "a"))
+    await sender.recover()
+
+    kept = [text for (text,) in rows(database, "SELECT error FROM stream") if text]
+    assert [MAX_ERROR_CHARACTERS] == [len(text) for text in kept]

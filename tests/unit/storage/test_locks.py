@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from docbus.clock import SystemClock
 from docbus.errors import ConfigurationError, LockedError
+from docbus.storage import locks
 from docbus.storage.locks import hold
 
 if TYPE_CHECKING:
@@ -92,3 +95,17 @@ def test_lock_file_is_for_its_owner_alone(tmp_path: Path) -> None:
         mode = path.stat().st_mode & 0o777
 
     assert mode == 0o600
+
+
+def test_note_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note of a process with an endless command line is short, and of a longer note no more is read."""
+    monkeypatch.setattr("sys.argv", ["docbus", "x" * 100_000])
+    path = tmp_path / "lock"
+    with path.open("w+b") as file:
+        locks._write_note(file.fileno(), "purpose", SystemClock())
+    assert path.stat().st_size <= locks._MAX_NOTE_BYTES
+    assert locks._MAX_COMMAND_CHARACTERS == len(json.loads(path.read_bytes())["command"])
+    assert locks.holder_of(path) is not None
+
+    path.write_bytes(path.read_bytes()[:-1] + b" " * locks._MAX_NOTE_BYTES + b"}")
+    assert locks.holder_of(path) is None

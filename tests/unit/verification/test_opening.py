@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from docbus.envelope.package import ManifestFile, Outside, Package
+from docbus.envelope.package import ManifestFile, Outside, Package, recipients_digest
 from docbus.envelope.statement import Attachment
 from docbus.errors import VerificationError
 from docbus.limits import PART_BYTES
@@ -163,3 +165,19 @@ def test_errors_carry_no_plaintext() -> None:
         _contents(package._replace(manifest=package.manifest._replace(files=(file,))))
     assert "file 1" in caught.value.text
     assert "secret" not in caught.value.text
+
+
+def test_remembered_lists_of_recipients_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One list too many, or a long one, makes all others forgotten; nothing is decided differently for that."""
+    monkeypatch.setattr("docbus.verification.opening.MAX_RECIPIENT_LISTS", 2)
+    monkeypatch.setattr("docbus.verification.opening.MAX_LIST_KEPT", 3)
+    used = opener()
+
+    def check(*others: str) -> int:
+        recipients = tuple(sorted((TAY_NINH, *others)))
+        body: Any = SimpleNamespace(recipients_digest=recipients_digest(recipients))
+        used._check_recipients(recipients, body)
+        return len(used._digests)
+
+    assert [1, 2, 1, 2] == [check("vn:H01"), check("vn:H02"), check("vn:H03"), check("vn:H04")]
+    assert 1 == check("vn:H05", "vn:H06", "vn:H07")

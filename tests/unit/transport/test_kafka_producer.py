@@ -1,0 +1,47 @@
+"""How much is handed to aiokafka at a time; what is stored, the contract's tests say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from docbus.transport.kafka_admin import CHUNK_TOPICS, _chunks
+from docbus.transport.kafka_producer import MAX_BATCH_BYTES, MAX_ROUND_BYTES, _build_round, _Queue
+from docbus.transport.port import NewRecord
+
+VALUE_BYTES = 256 << 10
+
+
+class FakeProducer:
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(MAX_BATCH_BYTES, 0, is_transactional=False)
+
+
+def test_a_round_is_bounded() -> None:
+    """Each batch stays below its bound, and batches are built until the round is full; the rest has its turn later."""
+    partitions, each = 8, 6
+    records = [
+        NewRecord(topic="t", key=None, value=bytes(VALUE_BYTES), partition=partition)
+        for partition in range(partitions)
+        for _ in range(each)
+    ]
+    queues = [_Queue("t", number, [*range(number * each, (number + 1) * each)]) for number in range(partitions)]
+    producer: Any = FakeProducer()
+
+    rounds = []
+    while batches := _build_round(producer, queues, records):
+        rounds.append([batch.builder.size() for batch in batches])
+
+    assert all(size <= MAX_BATCH_BYTES for sizes in rounds for size in sizes)
+    assert all(sum(sizes) < MAX_ROUND_BYTES + MAX_BATCH_BYTES for sizes in rounds)
+    assert 4 == len(rounds[0]) < partitions
+    assert all(queue.done == each for queue in queues)
+
+
+def test_topics_are_asked_for_in_chunks() -> None:
+    """One request to the brokers names so many topics, and none is left out."""
+    topics = [f"t{number}" for number in range(2 * CHUNK_TOPICS + 1)]
+
+    assert [CHUNK_TOPICS, CHUNK_TOPICS, 1] == [len(chunk) for chunk in _chunks(topics)]
+    assert topics == [name for chunk in _chunks(topics) for name in chunk]
