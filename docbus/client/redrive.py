@@ -195,8 +195,9 @@ class RedriveMethods(WorkingMethods):
             )
         refused = [one for one in found if one.verdict == "refused"]
         if refused and (selection.named or len(refused) == len(found)):
-            shown = "; ".join(f"{one.listed.topic} {one.listed.number}: {one.why}" for one in refused[:SHOWN_REFUSED])
-            raise RedriveError(f"nothing was {DONE[action]}: {shown}", hint="`show` has all that is known of it.")
+            raise RedriveError(
+                f"nothing was {DONE[action]}: {_first(refused)}", hint="`show` has all that is known of it."
+            )
         return found
 
     async def _sign(self, action: Action, chosen: Sequence[Listed], reason: str, operator: str) -> None:
@@ -289,3 +290,10 @@ def _redriven(listed: Listed, row: RequestRow | None) -> Redriven:
     if row is None:
         return Redriven(listed, "requested", "", "the act is stored, and takes effect when it is read")
     return Redriven(listed, row.state.text, row.code or "", row.detail or "")
+
+
+def _first(refused: Sequence[Candidate]) -> str:
+    """Return the first records that cannot be decided about, each with its reason, and how many more there are."""
+    told = [f"{one.listed.topic} {one.listed.number}: {one.why}" for one in refused[:SHOWN_REFUSED]]
+    more = len(refused) - SHOWN_REFUSED
+    return "; ".join([*told, f"and {more} more"] if more > 0 else told)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from docbus.audit.bounds import AtOffset, AtTime
+from docbus.audit.bounds import AtOffset, AtTime, Bounding
 from docbus.audit.replay import Progress, Replay
 from docbus.documents.document import DocumentReference
 from docbus.envelope.batch import StreamHead
@@ -490,3 +491,37 @@ async def test_progress_is_told_after_every_batch(tmp_path: Path) -> None:
     assert [(one.records, one.total) for one in told] == [(512, 600), (600, 600)]
     assert told[-1].bytes == sum(len(one.value) for one in posted)
     assert Progress(records=600, bytes=0, total=600, seconds=2.0).rate == 300.0
+
+
+@pytest.mark.parametrize(("bound", "value"), [("BATCH_RECORDS", 2), ("BATCH_BYTES", 1)])
+async def test_what_is_read_in_one_go_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    """However much lies in an inbox, so many records or bytes are in memory at a time, one record at least."""
+    monkeypatch.setattr(f"docbus.audit.replay.{bound}", value)
+    told: list[Progress] = []
+    async with host(tmp_path) as bus:
+        await bus.post(*bus.exchange.documents(CITY, PROVINCE, 4))
+
+        await bus.replay(progress=told.append)
+
+    assert [*range(value, 5, value)] == [one.records for one in told]
+
+
+async def test_topics_asked_about_at_once_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many agencies there are, brokers are asked about so many of their topics at a time."""
+    monkeypatch.setattr("docbus.audit.bounds.TOPICS_AT_ONCE", 2)
+    asked, most = 0, 0
+
+    async def ask(_agency: str) -> int:
+        nonlocal asked, most
+        asked += 1
+        most = max(most, asked)
+        await asyncio.sleep(0)
+        asked -= 1
+        return 1
+
+    async with host(tmp_path) as bus:
+        found = await Bounding(bus.transport, None, None)._for_all([str(number) for number in range(7)], ask)
+
+    assert (7, 2) == (len(found), most)

@@ -301,3 +301,16 @@ async def test_claimed_time_beyond_the_calendar_is_kept(tmp_path: Path) -> None:
 
     content = json.loads((tmp_path / "vn%3AH26~0193~1" / "metadata.json").read_text("utf-8"))
     assert 2**60 == content["document"]["created"]
+
+
+async def test_metadata_of_somebody_else_is_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies under a document's name and is too large for its metadata is a conflict, and is not read."""
+    await file(tmp_path, delivery())
+    path = tmp_path / "vn%3AH26~0193~1" / "metadata.json"
+    monkeypatch.setattr(module, "MAX_METADATA_BYTES", path.stat().st_size)
+    assert [AlreadyThere(path.parent.name)] == await file(tmp_path, delivery())
+
+    monkeypatch.setattr(module, "MAX_METADATA_BYTES", path.stat().st_size - 1)
+    (outcome,) = await file(tmp_path, delivery())
+
+    assert isinstance(outcome, Conflict)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from docbus.consumers.ledger import Ledger, StreamEntry
+from docbus.consumers.ledger import Ledger, StreamEntry, _Reader
 from docbus.consumers.settling import Settlement
 from docbus.consumers.streams import Stream
 from docbus.storage.database import Database
@@ -112,3 +113,19 @@ async def test_any_document_id_is_found_exactly(document_id: str, inbox: Inbox) 
         database.close()
 
     assert {ledger_key: (b"right", None, None)} == {key: tuple(known) for key, known in context.documents.items()}
+
+
+def test_long_lists_are_looked_up_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement looks up so many keys, and none is left out."""
+    monkeypatch.setattr("docbus.consumers.ledger._LOOKUP", 2)
+    asked: list[list[int]] = []
+
+    def execute(_text: str, values: list[int]) -> list[tuple[int]]:
+        asked.append(values)
+        return [(value,) for value in values]
+
+    reading: Any = SimpleNamespace(_connection=SimpleNamespace(execute=execute))
+    found = list(_Reader._lookup(reading, "VALUES ()", [(number,) for number in range(5)]))
+
+    assert [[0, 1], [2, 3], [4]] == asked
+    assert [(number,) for number in range(5)] == found

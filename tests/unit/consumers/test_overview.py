@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from docbus.consumers.content_overview import awaited_content
 from docbus.consumers.overview import AsideCount, MissingStatements, SinkState, overview
 from docbus.storage.database import Database
 
@@ -49,6 +50,15 @@ def _fill(connection: sqlite3.Connection) -> None:
     connection.executemany(
         "INSERT INTO set_aside VALUES (?, ?, ?, ?)",
         [("dead-letter", "conflict", 1, 5), ("quarantine", "b", 1, 6), ("quarantine", "a", 3, 7)],
+    )
+
+
+def _want(connection: sqlite3.Connection) -> None:
+    connection.executemany(
+        "INSERT INTO wanted (sender, epoch, document_id, revision, body, attachment, urgent, sealed_size, size, root,"
+        " digest, key, hints, made_at, stored_at, since)"
+        " VALUES ('vn:H26', ?, ?, 1, x'00', 0, 0, 1, 1, x'00', x'00', x'00', '[]', 1, ?, 1)",
+        [(EPOCH, f"d{number}", number) for number in range(3)],
     )
 
 
@@ -118,3 +128,25 @@ def test_sink_is_shown_while_it_is_unavailable(ledger: Database, *, available: b
 
     expected = None if available else SinkState(since=1_000, attempts=3, error="no space")
     assert expected == ledger.read_now(overview).sink
+
+
+def test_lists_are_bounded_and_counts_are_not(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of holes and of streams that wait so many are listed; their numbers have all."""
+    monkeypatch.setattr("docbus.consumers.overview.SHOWN_HOLES", 1)
+    monkeypatch.setattr("docbus.consumers.overview.SHOWN_PARKED", 0)
+    ledger.write_now(_fill)
+
+    found = ledger.read_now(overview)
+
+    assert (1, 0, 2) == (len(found.holes), len(found.waiting), found.parked)
+    assert found.missing > 1
+
+
+def test_awaited_documents_that_are_listed_are_bounded(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many documents wait for their content, the longest stored are listed, and all are counted."""
+    monkeypatch.setattr("docbus.consumers.content_overview.SHOWN_DOCUMENTS", 2)
+    ledger.write_now(_want)
+
+    found = ledger.read_now(awaited_content)
+
+    assert (3, ["d0", "d1"]) == (found.documents, [one.document_id for one in found.oldest])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docbus.consumers import redrive as redriving
+from docbus.consumers.acts import MAX_ROUNDS
 from docbus.consumers.requests import RequestState
 from docbus.consumers.settling import Settlement
 from docbus.consumers.sinks.port import Conflict, Reject, Retry
@@ -563,3 +564,21 @@ async def test_requests_taken_up_at_once_are_bounded(inbox: Inbox, monkeypatch: 
     await inbox.receive()
 
     assert [2, 2, 1] == [len(call) for call in inbox.sink.calls[calls:]]
+
+
+async def test_following_acts_ends_where_others_are_always_faster(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody else puts acts into force at every attempt, this one leaves it after so many."""
+    rounds: list[int] = []
+
+    def overtaken(_connection: object, *, begun: int, **_: object) -> bool:
+        rounds.append(begun)
+        return False
+
+    monkeypatch.setattr("docbus.consumers.acts._put", overtaken)
+    await refused(inbox, Reject("down"), 1)
+
+    await decide(inbox, "redeliver", "dead-letter", 0)
+
+    assert MAX_ROUNDS == len(rounds)

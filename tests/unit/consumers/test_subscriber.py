@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from docbus.consumers import parking
+from docbus.consumers.inspection import Inspector
+from docbus.consumers.intake import Intake
 from docbus.consumers.settling import Settlement
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.handler import IteratorSink
@@ -985,3 +987,31 @@ async def test_findings_that_are_kept_are_the_newest(inbox: Inbox, monkeypatch: 
 
     assert ["equivocation"] * 3 == await inbox.reasons()
     assert [(2,), (3,)] == inbox.rows("SELECT at_offset FROM finding ORDER BY finding")
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MAX_FETCH_RECORDS", 2), ("MAX_FETCH_BYTES", 1), ("CHUNK_RECORDS", 3)])
+async def test_what_is_taken_at_once_is_bounded(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    """However much has come, so much is fetched and verified at a time, and all of it is filed in order."""
+    fetched: list[int] = []
+    inspected: list[int] = []
+    take, inspect = Intake.inspect, Inspector.inspect
+
+    async def taken(intake: Intake, records: Any, hand: str) -> Any:
+        fetched.append(len(records))
+        return await take(intake, records, hand)
+
+    def verified(inspector: Inspector, records: Any, *rest: Any) -> Any:
+        inspected.append(len(records))
+        return inspect(inspector, records, *rest)
+
+    monkeypatch.setattr(Intake, "inspect", taken)
+    monkeypatch.setattr(Inspector, "inspect", verified)
+    monkeypatch.setattr(f"docbus.consumers.intake.{bound}", value)
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 7))
+
+    await inbox.receive()
+
+    assert [f"H26-{number:05}" for number in range(1, 8)] == inbox.sink.order
+    assert (value, value if bound != "CHUNK_RECORDS" else 7) == (max(inspected), max(fetched))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from docbus.edxml import parser
-from docbus.edxml.parser import MAX_DEPTH, parse
+from docbus.edxml.parser import MAX_DEPTH, MAX_STRAY_BYTES, parse
 from docbus.errors import EdXMLError
 
 SMALL = "<edXML xmlns='urn:a'><p:To xmlns:p='urn:b'>Tây Ninh</p:To><Empty/></edXML>"
@@ -167,3 +167,10 @@ def test_namespaces_are_bounded() -> None:
     many = "".join(f"<a xmlns='urn:{at}'/>" for at in range(50))
 
     assert parser.MAX_NAMESPACES == len(parse(f"<r>{many}</r>".encode()).namespaces)
+
+
+def test_stray_bytes_are_bounded() -> None:
+    """As many bytes as are allowed are skipped; with one more it is no XML."""
+    assert MAX_STRAY_BYTES == len(parse(b"1" * MAX_STRAY_BYTES + SMALL.encode()).stray)
+    with pytest.raises(EdXMLError, match="does not begin like XML"):
+        parse(b"1" * (MAX_STRAY_BYTES + 1) + SMALL.encode())

@@ -135,3 +135,17 @@ def test_waiting_needs_no_epoch(database: Database) -> None:
     begin(database)
 
     assert len(database.read_now(read_waiting)) == 1
+
+
+def test_many_ids_are_looked_up_some_at_a_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Duplicates are found however many documents one call has; a query names so many of them."""
+    monkeypatch.setattr("docbus.producers.outbox._LOOKUP", 2)
+    documents = [document(name, ANNA) for name in "abcde"]
+    queries: list[str] = []
+    database._writer.set_trace_callback(queries.append)
+
+    assert [False] * 5 == take_in(database, *documents)
+    del queries[:]
+    assert [True] * 5 == take_in(database, *documents)
+
+    assert 3 == sum("SELECT document_id, revision, outgoing, fingerprint" in query for query in queries)

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from docbus.envelope.statement import FIRST_PREVIOUS
 from docbus.errors import DiskFullError
+from docbus.producers import sealing as module
 from tests.support.outbox import (
     ANNA,
     BINH,
@@ -147,3 +148,19 @@ def test_full_disk_leaves_everything_waiting(database: Database) -> None:
     assert rows(database, "SELECT count(*) FROM stream") == [(0,)]
     database._writer.execute("PRAGMA max_page_count = 1000000")
     assert [copy.sequence for copy in step.seal_next().copies] == list(range(1, 201))
+
+
+def test_ground_that_moves_every_time_ends_the_attempts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch whose epoch is replaced at every attempt is left waiting after so many, and nothing is lost."""
+    take_in(database, document("a", ANNA))
+    begin(database)
+    tries: list[int] = []
+
+    def moved(*_: object) -> object:
+        tries.append(1)
+        raise module._GroundMovedError
+
+    monkeypatch.setattr(module._Storing, "store", moved)
+
+    assert [] == sealing(database).seal_next().copies
+    assert (module._ATTEMPTS, [("a", ANNA, 0)]) == (len(tries), states(database))

@@ -529,3 +529,27 @@ async def test_start_removes_what_a_crash_left(database: Database, transport: Co
 
     assert staged_files(database) == set(database.read_now(content_files))
     assert len(staged_files(database)) == 1
+
+
+@pytest.mark.usefixtures("slices_of_one")
+async def test_attachments_that_take_turns_are_bounded(
+    database: Database, transport: ContentTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many attachments so many take turns; the others begin when one of these is done."""
+    monkeypatch.setattr("docbus.producers.uploading.MAX_UPLOADS", 2)
+    take_in(database, *(large(database, name, ANNA, parts=3) for name in "abcd"))
+
+    await make_uploader(database, transport).upload_all()
+
+    order = [part.digest for part in transport.parts()]
+    assert 12 == len(order)
+    assert 2 == len(set(order[:6]))
+
+
+async def test_parts_of_one_call_are_bounded(database: Database, transport: ContentTransport) -> None:
+    """However long content is, so many of its parts are read and handed over at a time."""
+    take_in(database, large(database, "a", ANNA, parts=2 * uploading.SLICE_PARTS + 1))
+
+    await make_uploader(database, transport).upload_all()
+
+    assert [uploading.SLICE_PARTS, uploading.SLICE_PARTS, 1] == [len(call) for call in transport.calls]

@@ -321,3 +321,18 @@ def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pass  # pragma: no cover
     with pytest.raises(StorageError, match="large content cannot be kept"):
         content.make_incoming()
+
+
+def test_attempts_to_make_a_folder_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody takes every new folder at once, it is an error after so many, not a loop."""
+    tries: list[int] = []
+
+    def taken(descriptor: int, _how: int) -> None:
+        tries.append(descriptor)
+        raise BlockingIOError
+
+    monkeypatch.setattr("fcntl.flock", taken)
+
+    with pytest.raises(BlockingIOError):
+        ContentFolder(tmp_path / "content")._make_staging()
+    assert module._ATTEMPTS == len(tries)

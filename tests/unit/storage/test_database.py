@@ -13,7 +13,7 @@ import pytest
 
 from docbus.errors import DiskFullError, StorageError
 from docbus.storage import database as module
-from docbus.storage.database import Database, used_bytes
+from docbus.storage.database import CACHE_KIB, LOG_BYTES, Database, used_bytes
 from tests.support.outbox import until
 
 if TYPE_CHECKING:
@@ -405,3 +405,12 @@ def test_failing_group_answers_every_caller(database: Database) -> None:
     database._put(put("a"), future)
 
     assert isinstance(future.exception(10), StorageError)
+
+
+def test_cache_and_log_are_bounded(database: Database) -> None:
+    """SQLite keeps so many pages in memory, and cuts its log back to so many bytes."""
+    settings = [
+        database._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("cache_size", "journal_size_limit")
+    ]
+
+    assert [-CACHE_KIB, LOG_BYTES] == settings

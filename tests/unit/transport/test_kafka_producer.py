@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from docbus.transport import kafka_producer as module
 from docbus.transport.kafka_admin import CHUNK_TOPICS, _chunks
-from docbus.transport.kafka_producer import MAX_BATCH_BYTES, MAX_ROUND_BYTES, _build_round, _Queue
+from docbus.transport.kafka_producer import (
+    MAX_BATCH_BYTES,
+    MAX_ROUND_BYTES,
+    MAX_ROUNDS_AT_ONCE,
+    KafkaAppender,
+    _build_round,
+    _Queue,
+)
 from docbus.transport.port import NewRecord
+
+if TYPE_CHECKING:
+    import pytest
 
 VALUE_BYTES = 256 << 10
 
@@ -45,3 +58,37 @@ def test_topics_are_asked_for_in_chunks() -> None:
 
     assert [CHUNK_TOPICS, CHUNK_TOPICS, 1] == [len(chunk) for chunk in _chunks(topics)]
     assert topics == [name for chunk in _chunks(topics) for name in chunk]
+
+
+async def test_rounds_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many appends at once so many have a round at the brokers; the others wait for one to be acknowledged."""
+    nothing: Any = SimpleNamespace(options={}, dispose=lambda _: None)
+    producer = KafkaAppender(nothing, nothing)
+    under_way, most = 0, 0
+
+    async def answer(value: Any) -> Any:
+        return value
+
+    async def hand_over(_producer: Any, _batches: Any) -> list[Any]:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        return []
+
+    async def acknowledged(*_: Any) -> None:
+        nonlocal under_way
+        for _ in range(3):
+            await asyncio.sleep(0)
+        under_way -= 1
+
+    rounds = iter(range(20))
+    monkeypatch.setattr(producer, "_queues", lambda _: answer([]))
+    monkeypatch.setattr(producer, "_know_topics", lambda *_: answer(None))
+    monkeypatch.setattr(producer._producer, "get", lambda: answer(None))
+    monkeypatch.setattr(producer, "_hand_over", hand_over)
+    monkeypatch.setattr(producer, "_acknowledged", acknowledged)
+    monkeypatch.setattr(module, "_build_round", lambda *_: [1] if next(rounds, None) is not None else [])
+
+    await asyncio.gather(*(producer.append([]) for _ in range(10)))
+
+    assert MAX_ROUNDS_AT_ONCE == most
