@@ -29,11 +29,14 @@ from aiokafka.errors import (
 )
 
 from docbus.errors import BrokerUnavailableError, TopicMissingError, TransportError
+from docbus.transport.kafka_frames import install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from docbus.transport.kafka_settings import KafkaSettings
+
+install()
 
 REQUEST_MS: Final = 30_000
 """Milliseconds for one request and its answer; also how long the leader waits for its replicas. With at most 4 MiB in

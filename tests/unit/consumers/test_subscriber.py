@@ -11,7 +11,7 @@ from docbus.consumers.intake import Intake
 from docbus.consumers.settling import Settlement
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.handler import IteratorSink
-from docbus.consumers.sinks.port import Conflict, Reject, Retry
+from docbus.consumers.sinks.port import Conflict, Created, Reject, Retry
 from docbus.documents.document import DocumentReference
 from docbus.envelope.batch import Draft
 from docbus.envelope.envelope import decode_envelope, encode_envelope
@@ -1015,3 +1015,24 @@ async def test_what_is_taken_at_once_is_bounded(
 
     assert [f"H26-{number:05}" for number in range(1, 8)] == inbox.sink.order
     assert (value, value if bound != "CHUNK_RECORDS" else 7) == (max(inspected), max(fetched))
+
+
+@pytest.mark.parametrize("kind", [FolderSink, IteratorSink])
+async def test_a_sink_gets_no_more_at_once_than_it_takes(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, kind: type[FolderSink | IteratorSink]
+) -> None:
+    """However many documents have come, docbus's own sinks get so many at a time, in order."""
+    sizes: list[int] = []
+
+    async def deliver(_sink: Any, batch: Any) -> Any:
+        sizes.append(len(batch))
+        return [Created(delivery.document_id) for delivery in batch]
+
+    most = kind.max_batch
+    monkeypatch.setattr(kind, "deliver", deliver)
+    inbox.sink = FolderSink(inbox.folder) if kind is FolderSink else IteratorSink()
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 2 * most + 1))
+
+    await inbox.receive()
+
+    assert [most, most, 1] == sizes

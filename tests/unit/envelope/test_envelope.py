@@ -22,6 +22,7 @@ from docbus.envelope.envelope import (
 )
 from docbus.errors import MalformedError
 from docbus.limits import (
+    MAX_HINTED_OFFSETS,
     MAX_HINTS,
     MAX_PACKAGE_BYTES,
     MAX_PATH_HASHES,
@@ -99,3 +100,14 @@ def test_no_package_is_not_an_empty_package() -> None:
         envelope = ENVELOPE._replace(package=package)
 
         assert envelope == decode_envelope(encode_envelope(envelope))
+
+
+def test_offsets_of_all_hints_are_bounded_together() -> None:
+    """Each hint within its own bound, they may not have more offsets together than one may have."""
+    half = tuple(range(MAX_HINTED_OFFSETS // 2))
+    hints = tuple(Hint(number, "docbus.content.vn.H26", 0, half) for number in range(2))
+    most = ENVELOPE._replace(hints=hints)
+
+    assert most == decode_envelope(encode_envelope(most))
+    with pytest.raises(MalformedError, match="offsets"):
+        decode_envelope(encode_envelope(ENVELOPE._replace(hints=(*hints, Hint(2, "docbus.content.vn.H26", 0, (1,))))))
