@@ -50,7 +50,9 @@ def configure(*, quiet: bool, verbose: bool, serving: bool) -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers = [one for one in root.handlers if not isinstance(one, _Others)] + [others]
+    for before in [one for one in root.handlers if isinstance(one, _Others)]:
+        root.removeHandler(before)
+    root.addHandler(others)
 
 
 class _Others(logging.Handler):

@@ -110,7 +110,7 @@ def texts(where: str) -> Callable[[], object]:
         with redirect_stderr(written):
             for text in TEXTS:
                 structlog.get_logger().warning("document_refused", title=text, names=[text], by={text: text})
-                logging.getLogger("aiokafka").error("a broker says: %s", text)
+                logging.getLogger("library").error("a broker says: %s", text)
                 structlog.get_logger().error("bug", title=text, exc_info=ValueError(text.replace("\n", " ")))
         seen = [shown(text) for text in TEXTS]
         seen += [escaped_json(json.dumps({"title": text}, ensure_ascii=False)) for text in TEXTS]

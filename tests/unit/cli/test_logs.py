@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _reset() -> Iterator[None]:
     """Leave no set-up behind."""
-    before = logging.getLogger().handlers
     yield
-    logging.getLogger().handlers = before
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one).__module__ == configure.__module__]:
+        root.removeHandler(handler)
     structlog.reset_defaults()
 
 
@@ -74,16 +75,16 @@ def test_log_on_a_terminal_sends_no_escapes_of_peers(
 
 
 def test_what_libraries_log_is_a_line_of_the_same_log(capsys: pytest.CaptureFixture[str]) -> None:
-    """What aiokafka says of a broker's answer is one line of JSON, from warnings on, and never written twice."""
+    """What a library says of a stranger's answer is one line of JSON, from warnings on, and never written twice."""
     configure(quiet=False, verbose=True, serving=True)
     configure(quiet=False, verbose=True, serving=True)
 
-    logging.getLogger("aiokafka.x").info("not shown")
-    logging.getLogger("aiokafka.x").error("a broker says %s", "\x1b[2J\n2026 forged")
+    logging.getLogger("library.x").info("not shown")
+    logging.getLogger("library.x").error("a broker says %s", "\x1b[2J\n2026 forged")
 
     (line,) = capsys.readouterr().err.splitlines()
     event = json.loads(line)
-    assert ("aiokafka.x", "error", "a broker says \x1b[2J\n2026 forged") == tuple(
+    assert ("library.x", "error", "a broker says \x1b[2J\n2026 forged") == tuple(
         event[name] for name in ("logger", "level", "event")
     )
 
@@ -92,7 +93,7 @@ def test_quiet_is_quiet_for_libraries_too(capsys: pytest.CaptureFixture[str]) ->
     """With --quiet a library's warning is not shown, and its error is."""
     configure(quiet=True, verbose=False, serving=True)
 
-    logging.getLogger("aiokafka").warning("slow")
-    logging.getLogger("aiokafka").error("gone")
+    logging.getLogger("library").warning("slow")
+    logging.getLogger("library").error("gone")
 
     assert ["gone"] == [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
