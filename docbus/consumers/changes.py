@@ -1,7 +1,9 @@
 """Answering recalls, updates and replacements: a signed status 15 or 16 about each document concerned (step C4).
 
 The answer is stored in the transaction that stores the outcome, so there is one, however often the change comes, and
-also about a document that was never delivered here.
+also about a document that was never delivered here. A change that is refused, whoever refuses it and for whatever
+reason, is answered 16; when it is decided anew and takes effect, 15 follows, as the receipt that turns refused into
+filed does.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from docbus.consumers.sinks.port import AlreadyThere, Answer, Created, Reject
+from docbus.consumers.sinks.port import AlreadyThere, Answer, Created
+from docbus.consumers.sorting import FOREIGN_DOCUMENT
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.statement import DocumentBody
 from docbus.limits import MAX_TEXT_BYTES
@@ -70,7 +73,7 @@ class ChangeAnswer(NamedTuple):
 
 
 def answers_to(item: Item, *, environment: str, agency: str, now_ms: int) -> list[ChangeAnswer]:
-    """Return the answers to a change that the DMS has decided about; none for a plain document.
+    """Return the answers to a change that is decided about; none for a plain document, or for one of other agencies.
 
     Args:
         item: A document with its outcome.
@@ -78,18 +81,13 @@ def answers_to(item: Item, *, environment: str, agency: str, now_ms: int) -> lis
         agency: Canonical id of the recipient, who answers.
         now_ms: Time of the answers.
     """
-    if item.passed is None:
+    if item.passed is None or item.refusal == FOREIGN_DOCUMENT:
         return []
     statement = item.passed.verified.statement
-    body, outcome = statement.body, item.outcome
+    body = statement.body
     if not isinstance(body, DocumentBody) or not body.concerns:
         return []
-    if isinstance(outcome, Created | AlreadyThere):
-        answer = outcome.answer or Answer(agreed=True)
-    elif isinstance(outcome, Reject):
-        answer = Answer(agreed=False, note=outcome.text or outcome.usable_code())
-    else:
-        return []
+    answer = _answer_of(item)
     return [
         ChangeAnswer(
             target,
@@ -109,6 +107,13 @@ def answers_to(item: Item, *, environment: str, agency: str, now_ms: int) -> lis
         )
         for target in body.concerns
     ]
+
+
+def _answer_of(item: Item) -> Answer:
+    if item.refusal is not None:
+        return Answer(agreed=False, note=item.text or item.refusal)
+    given = item.outcome.answer if isinstance(item.outcome, Created | AlreadyThere) else None
+    return given or Answer(agreed=True)
 
 
 def _code(answer: Answer) -> StatusCode:

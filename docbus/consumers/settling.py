@@ -223,15 +223,20 @@ class Settlement:
             self._turned.append((self._now_ms, number, sequence))
             if item.document is not None:
                 self._documents.append((*item.document, item.body_digest, number, sequence, item.reference))
+                self._answer(item)
         elif item.refusal == REJECTED_BY_OPERATOR and item.text:
             self._rejections.append(item)
+            self._answer(item)
+
+    def _answer(self, item: Item) -> None:
+        self._changes += answers_to(item, environment=self._environment, agency=self._agency, now_ms=self._now_ms)
 
     def _take_body(self, item: Item, body: Body, number: int, sequence: int) -> None:
         if item.document is not None:
             self._documents.append((*item.document, item.body_digest, number, sequence, item.reference))
             if item.text:
                 self._rejections.append(item)
-            self._changes += answers_to(item, environment=self._environment, agency=self._agency, now_ms=self._now_ms)
+            self._answer(item)
         elif not self._takes_answers or item.passed is None or item.refusal is not None:
             return
         elif not isinstance(body, DocumentBody):

@@ -4,7 +4,8 @@ The state of a (document, sender, recipient) has two independent parts:
 
 - *processing*, told by the recipient: (none) → 01 → 02, the end, or 01 → 03 → [04] → 05 → 06;
 - *change*, asked for by the sender with 13 or with a recall, update or replacement, answered by the recipient:
-  13 → 15, the end, or 13 → 16, after which the sender may ask again.
+  13 → 15, the end, or 13 → 16, after which the sender may ask again, or the recipient agree after all: an operator
+  who redelivers a recall that was refused lets it take effect, and only a later 15 tells the sender so.
 
 Nothing is ever dropped. Of processing the state is the *set* of what was reported, so that a repeated status changes
 nothing and late ones lead to the same state in any order: 01 follows from a receipt, and receipts come in a stream of
@@ -184,6 +185,8 @@ def _changed(current: StatusState, code: StatusCode) -> Transition:
     state = StatusState(reported=current.reported, change=code)
     if code is StatusCode.TAKE_BACK:
         return Transition(state, possible=before is not StatusCode.CHANGE_AGREED, repeated=False)
+    if code is StatusCode.CHANGE_AGREED:
+        return Transition(state, possible=before in {StatusCode.TAKE_BACK, StatusCode.CHANGE_REFUSED}, repeated=False)
     return Transition(state, possible=before is StatusCode.TAKE_BACK, repeated=False)
 
 

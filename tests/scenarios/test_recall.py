@@ -5,13 +5,32 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from docbus import Reject, Selection
 from docbus.client.changing import recall_id
+from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.naming import delivery_name
 from docbus.consumers.sinks.port import Answer
 from docbus.documents.document import DocumentReference
-from tests.support.trial import HANOI, TAY_NINH, id_of, leg_of, letter, next_of, opened, settled, statuses, until
+from tests.support.trial import (
+    HANOI,
+    PATIENCE,
+    TAY_NINH,
+    id_of,
+    leg_of,
+    letter,
+    next_of,
+    opened,
+    settled,
+    statuses,
+    until,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from docbus import Delivery
     from docbus.client.agency import Agency
     from tests.support.trial import Exchange
 
@@ -112,6 +131,42 @@ async def test_recall_that_the_system_rejects_is_answered_with_16(exchange: Exch
     assert (16, "not_competent") == said[1]
     assert ("refused", "not_competent") == (leg.state, leg.reason)
     assert [(2, "not_competent")] == told
+
+
+async def _refuse(_sink: FolderSink, batch: Sequence[Delivery]) -> list[Reject]:
+    return [Reject("not_competent", "Sai thẩm quyền") for _ in batch]
+
+
+async def test_recall_that_is_redelivered_is_answered_anew(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recall that was refused and is redelivered takes effect, and its sender gets 15 after 16, once, unflagged."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving():
+        await hanoi.publish(letter(), to=[TAY_NINH], id="letter")
+        async with tay_ninh.serving():
+            await settled(hanoi, tay_ninh)
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderSink, "deliver", _refuse)
+            async with tay_ninh.serving():
+                recall = (await hanoi.recall("letter", reason=REASON)).document_id
+                refused = await about_changes(hanoi, "letter")
+        async with tay_ninh.serving():
+            for _ in range(2):
+                await tay_ninh.redeliver(Selection(everything=True), reason="mended", wait=PATIENCE)
+            await settled(hanoi, tay_ninh)
+            await statuses(hanoi, "letter", 3)
+        told = (await leg_of(hanoi, "letter")).statuses
+        at_recipient = await tay_ninh.database.read(
+            lambda connection: connection.execute(
+                "SELECT code, flagged FROM status WHERE document_id = 'letter' ORDER BY status"
+            ).fetchall()
+        )
+        leg = await leg_of(hanoi, recall)
+
+    assert [13, 16] == [code for code, _ in refused]
+    assert [(1, False), (13, False), (16, False), (15, False)] == [(one.code, one.flagged) for one in told]
+    assert [(13, 0), (16, 0), (15, 0)] == at_recipient
+    assert "received" == leg.state
+    assert [recall] == [mark["document_id"] for mark in marks(exchange, "letter")]
+    assert "valid" == (await exchange.audit()).verdict
 
 
 async def test_replacement_marks_all_that_it_replaces(exchange: Exchange) -> None:

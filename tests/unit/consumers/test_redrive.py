@@ -10,6 +10,7 @@ from docbus.consumers.acts import MAX_ROUNDS
 from docbus.consumers.requests import RequestState
 from docbus.consumers.settling import Settlement
 from docbus.consumers.sinks.port import Conflict, Reject, Retry
+from docbus.documents.document import DocumentReference
 from docbus.envelope.act import seal_acts
 from docbus.envelope.envelope import decode_envelope, encode_envelope
 from docbus.errors import TransportError
@@ -53,6 +54,13 @@ async def refused(inbox: Inbox, answer: Conflict | Reject, count: int = 1, **cha
     await inbox.receive()
     inbox.sink.answers = {}
     return posted
+
+
+def changes_of(inbox: Inbox, document_id: str) -> list[tuple[int, str | None, int]]:
+    """Return code, note and flag of what is known about taking a document back, in order."""
+    return inbox.rows(
+        "SELECT code, note, flagged FROM status WHERE document_id = ? AND code >= 13 ORDER BY status", document_id
+    )
 
 
 async def test_released_records_fill_their_holes(inbox: Inbox) -> None:
@@ -137,6 +145,57 @@ async def test_redelivered_document_turns_refused_into_filed(
     await inbox.receive()
     assert (CITY, 1, 1) == inbox.ranges()[-1]
     assert {(CITY, posted.sealed.epoch, 1): None} == inbox.meaning()
+
+
+@pytest.mark.parametrize(
+    ("answer", "topic", "note"),
+    [
+        (Reject("not_competent", "wrong office"), "dead-letter", "wrong office"),
+        (Conflict("x", "y"), "quarantine", None),
+    ],
+)
+async def test_redelivered_change_is_answered_anew(
+    inbox: Inbox, answer: Conflict | Reject, topic: str, note: str | None
+) -> None:
+    """A recall that was refused, or was a conflict, is answered 16, and 15 once it takes effect; each once."""
+    await refused(inbox, answer, kind="recall", concerns=(DocumentReference(sender=CITY, document_id="old"),))
+    assert [(13, None, 0), (16, note or "conflict", 0)] == changes_of(inbox, "old")
+
+    await decide(inbox, "redeliver", topic, 0)
+    await inbox.receive()
+    await inbox.receive()
+
+    assert [(13, None, 0), (16, note or "conflict", 0), (15, None, 0)] == changes_of(inbox, "old")
+    assert 2 + (note is not None) == len(inbox.rows("SELECT outgoing FROM outgoing WHERE form = 'status'"))
+
+
+async def test_redelivered_change_that_is_refused_again_is_not_answered_again(inbox: Inbox) -> None:
+    """The first refusal stands, so there is nothing new to say."""
+    await refused(
+        inbox, Reject("not_competent"), kind="recall", concerns=(DocumentReference(sender=CITY, document_id="old"),)
+    )
+    inbox.sink.answers = {"H26-00001": Reject("archive_full")}
+
+    await decide(inbox, "redeliver", "dead-letter", 0)
+    await inbox.receive()
+
+    assert [(13, None, 0), (16, "not_competent", 0)] == changes_of(inbox, "old")
+
+
+@pytest.mark.parametrize("hole", [True, False])
+async def test_change_that_an_operator_rejects_is_refused(inbox: Inbox, *, hole: bool) -> None:
+    """A recall that nobody could decide about, and an operator rejects, is answered 16 with the operator's reason."""
+    posted = inbox.exchange.recall(CITY, ME, DocumentReference(sender=CITY, document_id="old"))
+    await inbox.post(posted)
+    await inbox.receive(decrypters=[WRONG.decrypter()])
+    if hole:
+        await inbox.post(*inbox.exchange.documents(CITY, ME, 1))
+        await inbox.receive()
+
+    await decide(inbox, "reject", "quarantine", 0, reason="agreed by telephone")
+    await inbox.receive()
+
+    assert [(13, None, 0), (16, "agreed by telephone", 0)] == changes_of(inbox, "old")
 
 
 async def test_redelivered_document_that_is_refused_again_changes_nothing(inbox: Inbox) -> None:

@@ -371,6 +371,21 @@ async def test_late_document_is_a_dead_letter(inbox: Inbox) -> None:
     assert 1 == len(await inbox.dead_letters())
 
 
+async def test_change_that_comes_too_late_is_answered(inbox: Inbox) -> None:
+    """An update whose time has passed is refused, and its sender is told so about the document that it concerns."""
+    concerned = (DocumentReference(sender=CITY, document_id="old"),)
+    await inbox.post(
+        *inbox.exchange.documents(CITY, ME, 1, kind="update", concerns=concerned, not_after=inbox.clock.ms - 1)
+    )
+
+    await inbox.receive()
+
+    assert ["not_after_passed"] == list(inbox.meaning().values())
+    assert [("old", 13, None), ("old", 16, "not_after_passed")] == inbox.rows(
+        "SELECT document_id, code, note FROM status ORDER BY status"
+    )
+
+
 async def test_recall_of_another_agencys_document_is_refused(inbox: Inbox) -> None:
     """Nobody recalls what somebody else has sent."""
     foreign = DocumentReference(sender=COMMUNE, document_id="x")
@@ -380,6 +395,8 @@ async def test_recall_of_another_agencys_document_is_refused(inbox: Inbox) -> No
 
     assert ["concerns_foreign_document"] == list(inbox.meaning().values())
     assert [] == inbox.sink.order
+    # Answering would tell a third agency of something that it has not asked.
+    assert [] == inbox.rows("SELECT code FROM status")
 
 
 # --- receipts and statuses ----------------------------------------------------------------------------
