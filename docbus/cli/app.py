@@ -11,12 +11,12 @@ from typer.main import get_command
 
 from docbus.cli import (
     agencies,
+    changing,
     content,
     export,
     founding,
     provision,
     publish,
-    recall,
     redrive,
     registrar,
     replay,
@@ -86,7 +86,7 @@ def root(
     session.folder, session.quiet, session.verbose = folder, quiet, verbose
 
 
-for part in (founding, publish, serve, track, status, recall, content, export, verify, replay, provision):
+for part in (founding, publish, serve, track, status, changing, content, export, verify, replay, provision):
     app.add_typer(part.app)
 app.add_typer(registrar.app, name="registrar")
 app.add_typer(agencies.app, name="agency")

@@ -1,23 +1,32 @@
-"""Recalling what was published."""
+"""Recalling, updating and replacing what was published."""
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from docbus.client.files import read_file
 from docbus.client.opened import OpenAgency
 from docbus.documents.document import Document, DocumentReference
+from docbus.errors import DocumentConflictError, DocumentError
 from docbus.limits import MAX_DOCUMENT_ID_BYTES
-from docbus.producers.changes import document_and_recipients
+from docbus.producers.changes import read_originals, recipients_of
+from docbus.wire.ids import uuid7_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from docbus.documents.document import Kind
+    from docbus.documents.file import File, FileStream
+    from docbus.producers.changes import Original
     from docbus.producers.publisher import Accepted
+    from docbus.producers.reading import Progress
 
 
 class ChangingMethods(OpenAgency):
-    """The part of :class:`~docbus.client.agency.Agency` that asks for documents back; never used by itself."""
+    """The part of :class:`~docbus.client.agency.Agency` that changes what was published; never used by itself."""
 
     async def recall(
         self, document_id: str, *, reason: str, revision: int | None = None, to: Sequence[str] | None = None
@@ -30,17 +39,17 @@ class ChangingMethods(OpenAgency):
             document_id: The id it was published under.
             reason: Why, for the recipients' people; travels encrypted.
             revision: The newest if left out.
-            to: Recipients by code, id or alias; all that it was published to if left out.
+            to: Recipients by code, id or alias; all that were sent it if left out.
 
         Raises:
-            DocumentError: There is no such document, or it was recalled for another reason before.
+            DocumentError: There is no such document, nobody was sent it, one of ``to`` was not, or no reason is given.
+            DocumentConflictError: The same recipients were asked before, for another reason.
             IdentityError: A recipient is not in the directory, or closed.
             StorageError: The outbox is full or cannot be written.
         """
-        original, everybody = await self.database.read(
-            lambda connection: document_and_recipients(connection, document_id, revision)
-        )
-        recipients = everybody if to is None else tuple(self.snapshot.resolve(name) for name in to)
+        _check_reason(reason)
+        originals, recipients = await self._concerned([(document_id, revision)], to)
+        (original,) = originals
         document = Document(
             document_id=recall_id(document_id, original.revision, None if to is None else recipients),
             title=f"Thu hồi: {document_id}",
@@ -49,9 +58,167 @@ class ChangingMethods(OpenAgency):
             recipients=recipients,
             kind="recall",
             urgency=original.urgency,  # type: ignore[arg-type] # Document makes an Urgency of it
-            concerns=(DocumentReference(sender=self.id, document_id=document_id, revision=original.revision),),
+            concerns=self._references(originals),
         )
-        return (await self._publisher.publish_many([document]))[0]
+        try:
+            return (await self._publisher.publish_many([document]))[0]
+        except DocumentConflictError as error:
+            raise DocumentConflictError(
+                f"document {document_id} revision {original.revision} was recalled before, for another reason",
+                hint=f"That recall is {document.document_id}; `docbus track {document_id}` shows what was answered.",
+                step="P1",
+            ) from error
+
+    async def update(
+        self,
+        document_id: str,
+        *files: str | Path | File | FileStream,
+        reason: str,
+        revision: int | None = None,
+        to: Sequence[str] | None = None,
+        id: str | None = None,  # noqa: A002 - the word that a reader of the call expects
+        title: str | None = None,
+        number: str | None = None,
+        type: str | None = None,  # noqa: A002 - likewise
+        progress: Progress | None = None,
+    ) -> Accepted:
+        """Amend a document at its recipients; each answers with status 15 or 16, which :meth:`track` shows.
+
+        The update is a document of its own, which says what it amends. It goes in the lane of that document.
+
+        Args:
+            document_id: The id that the document to amend was published under.
+            files: The files as they are now; none if the reason says it all.
+            reason: What is different and why, for the recipients' people; travels encrypted.
+            revision: Of the document to amend; the newest if left out.
+            to: Recipients by code, id or alias; all that were sent the document if left out.
+            id: The update's own id; a new UUIDv7 if left out. The same id with the same content is the same update.
+            title: The first file's name if left out.
+            number: Number and notation of the update.
+            type: Document type.
+            progress: As for :meth:`publish`.
+
+        Raises:
+            DocumentError: There is no such document, nobody was sent it, one of ``to`` was not, no reason is given,
+                or a file cannot be read.
+            DocumentConflictError: The id was published before with other content.
+            IdentityError: A recipient is not in the directory, or closed.
+            StorageError: The outbox is full or cannot be written.
+        """
+        return await self._change(
+            "update",
+            [(document_id, revision)],
+            files,
+            to=to,
+            progress=progress,
+            id=id,
+            title=title,
+            number=number,
+            type=type,
+            summary=reason,
+        )
+
+    async def replace(
+        self,
+        document_id: str,
+        *files: str | Path | File | FileStream,
+        reason: str,
+        revision: int | None = None,
+        also: Sequence[str] = (),
+        to: Sequence[str] | None = None,
+        id: str | None = None,  # noqa: A002 - as in update
+        title: str | None = None,
+        number: str | None = None,
+        type: str | None = None,  # noqa: A002 - likewise
+        progress: Progress | None = None,
+    ) -> Accepted:
+        """Publish a document in the place of former ones; each recipient answers for each with status 15 or 16.
+
+        Args:
+            document_id: The id of the document that is replaced.
+            files: The files of the new one, at least one.
+            reason: Why, for the recipients' people; travels encrypted.
+            revision: Of the document that is replaced; the newest if left out.
+            also: Ids of further documents that are replaced, each in its newest revision.
+            to: Recipients by code, id or alias; all that were sent one of the former documents if left out.
+            id: The new document's id; a new UUIDv7 if left out.
+            title: The first file's name if left out.
+            number: Number and notation of the new document.
+            type: Document type.
+            progress: As for :meth:`publish`.
+
+        Raises:
+            DocumentError: As for :meth:`update`, or there is no file.
+            DocumentConflictError: The id was published before with other content.
+            IdentityError: A recipient is not in the directory, or closed.
+            StorageError: The outbox is full or cannot be written.
+        """
+        return await self._change(
+            "replacement",
+            [(document_id, revision), *((name, None) for name in also)],
+            files,
+            to=to,
+            progress=progress,
+            id=id,
+            title=title,
+            number=number,
+            type=type,
+            summary=reason,
+        )
+
+    async def _change(
+        self,
+        kind: Kind,
+        named: Sequence[tuple[str, int | None]],
+        files: Sequence[str | Path | File | FileStream],
+        *,
+        to: Sequence[str] | None,
+        progress: Progress | None,
+        id: str | None,  # noqa: A002 - as in update
+        title: str | None,
+        number: str | None,
+        type: str | None,  # noqa: A002 - likewise
+        summary: str,
+    ) -> Accepted:
+        _check_reason(summary)
+        read = await asyncio.to_thread(lambda: tuple(read_file(file) for file in files))
+        originals, recipients = await self._concerned(named, to)
+        document = Document(
+            document_id=id or uuid7_text(self._clock.now_ms()),
+            kind=kind,
+            title=title or (read[0].name if read else f"Cập nhật: {named[0][0]}"),
+            number=number,
+            type=type,
+            summary=summary,
+            files=read,
+            recipients=recipients,
+            urgency=max(one.urgency for one in originals),  # type: ignore[arg-type] # Document makes an Urgency of it
+            concerns=self._references(originals),
+        )
+        return (await self._publisher.publish_many([document], progress))[0]
+
+    async def _concerned(
+        self, named: Sequence[tuple[str, int | None]], to: Sequence[str] | None
+    ) -> tuple[list[Original], tuple[str, ...]]:
+        """Return what a change is about, and who gets it.
+
+        Raises:
+            DocumentError: See :func:`~docbus.producers.changes.read_originals`, and the function after it.
+            IdentityError: A recipient is no code, or not in the directory.
+        """
+        originals = await self.database.read(lambda connection: read_originals(connection, named))
+        chosen = None if to is None else tuple(self.snapshot.resolve(name) for name in to)
+        return originals, recipients_of(originals, chosen)
+
+    def _references(self, originals: Sequence[Original]) -> tuple[DocumentReference, ...]:
+        return tuple(
+            DocumentReference(sender=self.id, document_id=one.document_id, revision=one.revision) for one in originals
+        )
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise DocumentError("reason: empty", hint="Say why, for the people at the recipients.", step="P1")
 
 
 def recall_id(document_id: str, revision: int, recipients: Sequence[str] | None) -> str:

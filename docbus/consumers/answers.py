@@ -77,7 +77,7 @@ def take_answers(
                 code, _, detail = finding.partition(": ")
                 made.append((code, head.sender, shown(detail)))
         elif isinstance(body, StatusBody):
-            if body.code != StatusCode.TAKE_BACK and is_foreign(connection, body.document, head.sender):
+            if body.code != StatusCode.TAKE_BACK and is_foreign(connection, body.document, head.sender, body.code):
                 made.append((STATUS_FOREIGN, head.sender, f"status {body.code} about a document it was not sent"))
                 continue
             package = passed.package

@@ -47,7 +47,12 @@ class ChangeAnswer(NamedTuple):
     statement: WaitingStatement
 
     def record(self, connection: sqlite3.Connection, *, agency: str, now_ms: int) -> None:
-        """Keep among the statuses that the change was asked for, and how it was answered."""
+        """Keep among the statuses that the change was asked for, and how it was answered.
+
+        Of an agency that sends to itself the outbox has noted the one, and the other comes in its inbox.
+        """
+        if self.asked_by == agency:
+            return
         asked = sha256(self.change + self.target.document_id.encode() + b"%d" % self.target.revision).digest()
         record_status(
             connection,

@@ -1,38 +1,86 @@
-"""Recalls, updates and replacements at their sender: what they ask for is noted when they are accepted."""
+"""Recalls, updates and replacements at their sender: what they are about, and what they ask for when accepted."""
 
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.statement import Reference
+from docbus.errors import DocumentError
 from docbus.producers.outbox import find_document
 from docbus.producers.statuses import record_status
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
-    from docbus.producers.outbox import AcceptedDocument, FoundDocument
+    from docbus.producers.outbox import AcceptedDocument
+
+SHOWN_RECIPIENTS = 10
+"""Recipients that are named where one is not among them."""
 
 
-def document_and_recipients(
-    connection: sqlite3.Connection, document_id: str, revision: int | None
-) -> tuple[FoundDocument, tuple[str, ...]]:
-    """Return a document of this outbox, its newest revision if none is named, and whom it was published to.
+class Original(NamedTuple):
+    """A document that a change is about, and who was or will be sent it."""
+
+    document_id: str
+    revision: int
+    urgency: int
+    recipients: tuple[str, ...]
+
+
+def read_originals(connection: sqlite3.Connection, named: Sequence[tuple[str, int | None]]) -> list[Original]:
+    """Return documents of this outbox by id and revision, the newest if none is named.
 
     Raises:
-        DocumentError: There is none.
+        DocumentError: There is none, or nobody will ever have it: it was withdrawn, or failed at every recipient.
     """
+    return [_original(connection, document_id, revision) for document_id, revision in named]
+
+
+def _original(connection: sqlite3.Connection, document_id: str, revision: int | None) -> Original:
     found = find_document(connection, document_id, revision)
     names = connection.execute(
-        "SELECT DISTINCT recipient FROM copy WHERE outgoing = ? ORDER BY recipient", (found.outgoing,)
+        "SELECT DISTINCT recipient FROM copy WHERE outgoing = ? AND state != 5 /* failed */ ORDER BY recipient",
+        (found.outgoing,),
     )
-    return found, tuple(name for (name,) in names)
+    recipients = tuple(name for (name,) in names)
+    if not recipients:
+        raise DocumentError(
+            f"nobody was sent {document_id} revision {found.revision}, so that nothing is to be changed anywhere",
+            hint=f"It was withdrawn, or failed at every recipient: docbus track {document_id}",
+            step="P1",
+        )
+    return Original(document_id, found.revision, found.urgency, recipients)
+
+
+def recipients_of(originals: Sequence[Original], chosen: Sequence[str] | None) -> tuple[str, ...]:
+    """Return to whom a change goes: to all who were sent one of the documents, or to those of them that are chosen.
+
+    Args:
+        originals: What it is about.
+        chosen: Canonical ids, or None for all.
+
+    Raises:
+        DocumentError: One that is chosen was never sent any of them.
+    """
+    sent = dict.fromkeys(name for original in originals for name in original.recipients)
+    if chosen is None:
+        return tuple(sent)
+    for name in chosen:
+        if name not in sent:
+            what = " or ".join(f"{one.document_id} revision {one.revision}" for one in originals)
+            some = ", ".join([*list(sent)[:SHOWN_RECIPIENTS], *(["…"] if len(sent) > SHOWN_RECIPIENTS else [])])
+            raise DocumentError(f"{name} was never sent {what}", hint=f"It went to {some}.", step="P1")
+    return tuple(dict.fromkeys(chosen))
 
 
 def note_asked(connection: sqlite3.Connection, document: AcceptedDocument, *, sender: str, now_ms: int) -> None:
-    """Record for each document concerned, and each recipient of the change who was sent it, that it is asked back.
+    """Record for each document concerned, and each recipient of the change, that it is asked back.
+
+    Whoever was sent only some of the documents that a replacement is about answers for the others too, so that is
+    noted here as asked.
 
     Args:
         connection: Inside the transaction that accepts the change.

@@ -101,10 +101,11 @@ def note_processing(connection: sqlite3.Connection, reference: Reference, issuer
         )
 
 
-def is_foreign(connection: sqlite3.Connection, reference: Reference, issuer: str) -> bool:
+def is_foreign(connection: sqlite3.Connection, reference: Reference, issuer: str, code: int) -> bool:
     """Tell whether this outbox has sent the document, and not to the agency that reports a status of it.
 
-    A document that this outbox does not know says nothing: an agency may have several.
+    A document that this outbox does not know says nothing: an agency may have several. Whoever was asked to change a
+    document, as with a replacement of several, may answer about it though it was sent to others.
     """
     row = connection.execute(
         "SELECT outgoing FROM outgoing WHERE document_id = ? AND revision = ?",
@@ -113,7 +114,15 @@ def is_foreign(connection: sqlite3.Connection, reference: Reference, issuer: str
     if row is None:
         return False
     sent = connection.execute("SELECT 1 FROM copy WHERE outgoing = ? AND recipient = ? LIMIT 1", (row[0], issuer))
-    return sent.fetchone() is None
+    if sent.fetchone() is not None:
+        return False
+    if code not in {StatusCode.CHANGE_AGREED, StatusCode.CHANGE_REFUSED}:
+        return True
+    asked = connection.execute(
+        "SELECT 1 FROM status WHERE document_id = ? AND sender = ? AND recipient = ? AND revision = ? AND code = ?",
+        (reference.document_id, reference.sender, issuer, reference.revision, StatusCode.TAKE_BACK),
+    )
+    return asked.fetchone() is None
 
 
 def statuses_of(connection: sqlite3.Connection, *, sender: str, document_id: str, revision: int) -> list[StatusRecord]:

@@ -51,6 +51,7 @@ AGENCY = (
     "redeliver",
     "reject",
     "release",
+    "replace",
     "report",
     "resend",
     "run",
@@ -60,6 +61,7 @@ AGENCY = (
     "status",
     "track",
     "transport",
+    "update",
     "wait",
     "withdraw",
 )

@@ -32,6 +32,7 @@ TAYNINH = "000.00.00.H53"
 PROGRAM_SECONDS = 30
 LETTER = "letter.txt"
 JOIN = "docs/how-to/join-a-dms.md"
+CHANGE = "docs/how-to/recall-update-replace.md"
 LARGE = "docs/how-to/send-large-documents.md"
 LARGE_BYTES = 2_000_000
 
@@ -110,6 +111,23 @@ def running(exchange: Path, page: str, name: str) -> Iterator[subprocess.Popen[s
         process.communicate()
 
 
+@contextlib.contextmanager
+def serving(exchange: Path, agency: str) -> Iterator[None]:
+    """Let an agency work as `docbus run` does, as long as the block runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "docbus", "-q", "-C", agency, "run"],
+        cwd=exchange,
+        env=environment(exchange),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def archived(exchange: Path) -> list[bytes]:
     """Return the first file of each document that the sink for large documents has filed."""
     return [file.read_bytes() for file in exchange.glob("archive/*/0")]
@@ -139,6 +157,22 @@ def test_state_is_restored(exchange: Path) -> None:
     asyncio.run(deliver(exchange))
 
     assert [] == wrong_lines("docs/how-to/restore-state.md", exchange)
+
+
+def test_what_was_published_is_changed(exchange: Path) -> None:
+    """The commands recall, update and replace, show the answers, and the recipient's marks."""
+    assert [] == wrong_lines(CHANGE, exchange)
+
+
+def test_program_changes_what_it_published(exchange: Path) -> None:
+    """The page's program updates, replaces and recalls, and gets an answer about each document."""
+    with serving(exchange, "tayninh"):
+        output, errors = start(exchange, CHANGE, "change.py").communicate(timeout=PROGRAM_SECONDS)
+
+    assert ("", ["list-1 answered", "list-2 answered"]) == (
+        errors,
+        [line for line in output.splitlines() if line.startswith("list")],
+    )
 
 
 def test_program_sends(exchange: Path) -> None:

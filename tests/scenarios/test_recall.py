@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from docbus import Reject, Selection
 from docbus.client.changing import recall_id
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.naming import delivery_name
 from docbus.consumers.sinks.port import Answer
 from docbus.documents.document import DocumentReference
+from docbus.errors import DocumentError
 from tests.support.trial import (
+    COMMUNE,
     HANOI,
     PATIENCE,
     TAY_NINH,
@@ -28,8 +32,6 @@ from tests.support.trial import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pytest
-
     from docbus import Delivery
     from docbus.client.agency import Agency
     from tests.support.trial import Exchange
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
 REASON = "Ban hành nhầm"
 
 
-def marks(exchange: Exchange, document_id: str) -> list[dict[str, str]]:
+def marks(exchange: Exchange, document_id: str, revision: int = 1) -> list[dict[str, str]]:
     """Return the marks of changes in a document's directory."""
-    name = delivery_name(id_of(HANOI), document_id, 1)
+    name = delivery_name(id_of(HANOI), document_id, revision)
     found = sorted((exchange.folder / TAY_NINH / "documents" / name / "changes").glob("*.json"))
     return [json.loads(path.read_text("utf-8")) for path in found]
 
@@ -181,3 +183,50 @@ async def test_replacement_marks_all_that_it_replaces(exchange: Exchange) -> Non
 
     assert [[13, 15], [13, 15]] == [[code for code, _ in one] for one in said]
     assert [["c"], ["c"]] == [[mark["document_id"] for mark in marks(exchange, name)] for name in ("a", "b")]
+
+
+async def test_replacement_goes_to_all_who_had_a_former_one(exchange: Exchange) -> None:
+    """Each recipient gets the new document, marks what it has, and answers for both; no answer is taken for foreign."""
+    async with (
+        opened(exchange, HANOI, TAY_NINH, COMMUNE) as (hanoi, tay_ninh, commune),
+        hanoi.serving(),
+        tay_ninh.serving(),
+        commune.serving(),
+    ):
+        await hanoi.publish(letter(), to=[TAY_NINH], id="a")
+        await hanoi.publish(letter(), to=[COMMUNE], id="b")
+        done = await hanoi.replace("a", letter("mới"), also=["b"], reason=REASON, id="c")
+        await settled(hanoi, tay_ninh, commune)
+        said = [await about_changes(hanoi, name) for name in ("a", "b")]
+        findings = await hanoi.database.read(lambda connection: connection.execute("SELECT * FROM finding").fetchall())
+
+    assert ("c", False) == (done.document_id, done.duplicate)
+    assert [[13, 15], [13, 15]] == [[code for code, _ in one] for one in said]
+    assert ["c"] == [mark["document_id"] for mark in marks(exchange, "a")]
+    assert [["a", "c"], ["b", "c"]] == [sorted(exchange.ids_filed(code)) for code in (TAY_NINH, COMMUNE)]
+    assert [] == findings
+    assert "valid" == (await exchange.audit()).verdict
+
+
+async def test_update_without_a_file_marks_the_newest_revision(exchange: Exchange) -> None:
+    """An update that is only words is filed, and concerns the revision that was published last."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
+        for revision in (1, 2):
+            await hanoi.publish(letter(str(revision)), to=[TAY_NINH], id="letter", revision=revision)
+        first = await hanoi.update("letter", reason="Hạn là 30/11", id="correction")
+        second = await hanoi.update("letter", reason="Hạn là 30/11", id="correction")
+        await settled(hanoi, tay_ninh)
+
+    assert (False, True) == (first.duplicate, second.duplicate)
+    assert [] == marks(exchange, "letter")
+    (mark,) = marks(exchange, "letter", 2)
+    assert ("update", "correction", "Hạn là 30/11") == (mark["kind"], mark["document_id"], mark["reason"])
+
+
+async def test_change_of_what_was_withdrawn_is_an_error(exchange: Exchange) -> None:
+    """Nobody has a document that was withdrawn, so nobody is asked to change it."""
+    async with exchange.agency(HANOI) as hanoi:
+        await hanoi.publish(letter(), to=[TAY_NINH], id="letter")
+        await hanoi.withdraw("letter")
+        with pytest.raises(DocumentError, match="nobody was sent letter revision 1"):
+            await hanoi.recall("letter", reason=REASON)
