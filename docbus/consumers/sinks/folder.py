@@ -28,7 +28,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docbus.consumers.sinks.marks import PENDING_NAME, apply_pending, mark_targets
+from docbus.consumers.sinks.marks import PENDING_NAME, Marker
 from docbus.consumers.sinks.metadata import encode_metadata, same_document, stored_names
 from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created
 from docbus.errors import ConfigurationError, DiskFullError, SinkUnavailableError
@@ -165,10 +165,10 @@ class FolderSink:
                 outcomes[number] = self._read_back(delivery, final)
         if moved:
             sync_path(self._folder)
-        self._mark(batch, outcomes)
+        self._mark(batch, outcomes, Marker(self._folder, work))
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def _mark(self, batch: Sequence[Delivery], outcomes: Sequence[Outcome | None]) -> None:
+    def _mark(self, batch: Sequence[Delivery], outcomes: Sequence[Outcome | None], marker: Marker) -> None:
         """Let changes take effect on what they concern, whichever came first."""
         filed = [
             delivery
@@ -177,10 +177,11 @@ class FolderSink:
         ]
         for delivery in filed:
             if delivery.concerns:
-                mark_targets(self._folder, delivery)
+                marker.mark_targets(delivery)
         if (self._folder / PENDING_NAME).is_dir():
             for delivery in filed:
-                apply_pending(self._folder, delivery.name)
+                marker.apply_pending(delivery.name)
+        marker.sync()
 
     def _read_back(self, delivery: Delivery, final: Path) -> Outcome:
         """Compare what lies under the name, byte for byte, with what should."""

@@ -41,36 +41,52 @@ def encode_mark(delivery: Delivery) -> bytes:
     return json.dumps(mark, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
-def mark_targets(folder: Path, delivery: Delivery) -> None:
-    """Mark every document that a change concerns, here or still to come; doing it again changes nothing."""
-    mark = encode_mark(delivery)
-    for target in delivery.concerns:
-        name = delivery_name(target.sender, target.document_id, target.revision)
-        _write(folder / PENDING_NAME / name, f"{delivery.name}.json", mark)
-        if (folder / name).is_dir():
-            _write(folder / name / MARKS_NAME, f"{delivery.name}.json", mark)
+class Marker:
+    """Writes the marks of one batch, and syncs the directories that they are in once.
 
+    Args:
+        folder: Where documents are filed.
+        work: A directory of this process in the same file system; what a crash leaves there is cleaned with it.
+    """
 
-def apply_pending(folder: Path, name: str) -> None:
-    """Mark a document that has just got its name with the changes that came before it."""
-    pending = folder / PENDING_NAME / name
-    if pending.is_dir():
-        for mark in sorted(pending.glob("*.json")):
-            _write(folder / name / MARKS_NAME, mark.name, mark.read_bytes())
+    def __init__(self, folder: Path, work: Path) -> None:
+        self._folder = folder
+        self._work = work
+        self._touched: dict[Path, None] = {}
 
+    def mark_targets(self, delivery: Delivery) -> None:
+        """Mark every document that a change concerns, here or still to come; doing it again changes nothing."""
+        mark = encode_mark(delivery)
+        for target in delivery.concerns:
+            name = delivery_name(target.sender, target.document_id, target.revision)
+            self._write(self._folder / PENDING_NAME / name, f"{delivery.name}.json", mark)
+            if (self._folder / name).is_dir():
+                self._write(self._folder / name / MARKS_NAME, f"{delivery.name}.json", mark)
 
-def _write(directory: Path, name: str, content: bytes) -> None:
-    """Write a file as a whole, durably, unless it is there already."""
-    final = directory / name
-    if final.exists():
-        return
-    made = [one for one in (directory, *directory.parents) if not one.exists()]
-    directory.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
-    temporary = directory / f".{name}.{os.getpid()}"
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(final)
-    for changed in (directory, *(one.parent for one in made)):
-        sync_path(changed)
+    def apply_pending(self, name: str) -> None:
+        """Mark a document that has just got its name with the changes that came before it."""
+        pending = self._folder / PENDING_NAME / name
+        if pending.is_dir():
+            for mark in sorted(pending.glob("*.json")):
+                self._write(self._folder / name / MARKS_NAME, mark.name, mark.read_bytes())
+
+    def sync(self) -> None:
+        """Make the marks survive a power cut."""
+        for directory in self._touched:
+            sync_path(directory)
+        self._touched.clear()
+
+    def _write(self, directory: Path, name: str, content: bytes) -> None:
+        """Write a file as a whole, unless it is there already."""
+        # Also what is there: a crash may have left it with its name, and the name not synced.
+        self._touched |= dict.fromkeys((directory, directory.parent, directory.parent.parent))
+        final = directory / name
+        if final.exists():
+            return
+        directory.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
+        temporary = self._work / MARKS_NAME
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(final)
