@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Reject,
         Retry,
         Sink,
+        Target,
     )
     from docbus.documents.document import Document, DocumentReference, Urgency
     from docbus.documents.file import File, FileStream
@@ -79,6 +80,7 @@ _HOMES = {
     "Sink": "docbus.consumers.sinks.port",
     "SinkUnavailableError": "docbus.errors",
     "StatusCode": "docbus.documents.statuses",
+    "Target": "docbus.consumers.sinks.port",
     "Urgency": "docbus.documents.document",
 }
 """Where each public name lives. They are loaded on first use, so that the command line starts quickly."""
@@ -108,6 +110,7 @@ __all__ = [
     "Sink",
     "SinkUnavailableError",
     "StatusCode",
+    "Target",
     "Urgency",
 ]
 

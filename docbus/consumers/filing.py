@@ -18,6 +18,7 @@ from docbus.consumers.ledger import Ledger
 from docbus.consumers.pace import Pace
 from docbus.consumers.settling import PartitionState, Settlement
 from docbus.consumers.sorting import Sorter
+from docbus.consumers.targets import concerned_by, with_targets
 from docbus.consumers.values import SINK_STATE, write_value
 from docbus.errors import DiskFullError, SinkUnavailableError, TransportError
 from docbus.producers.pauses import Pause
@@ -226,7 +227,7 @@ class Filing:
             began = self._clock.monotonic()
             try:
                 with self._attempts.working(batch.hand, [item.record for item in items]):
-                    outcomes = await self._call_sink(deliveries)
+                    outcomes = await self._call_sink(await self._told(deliveries))
             except SinkUnavailableError as error:
                 self._patience.failed(pause)
                 if pause.worth_logging:
@@ -245,6 +246,11 @@ class Filing:
                 if len(outcomes) != len(deliveries):
                     raise RuntimeError(f"the sink gave {len(outcomes)} outcomes for {len(deliveries)} deliveries")
                 return outcomes
+
+    async def _told(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Return deliveries with what the ledger knows now of the documents that they concern: one look for all."""
+        concerned = concerned_by(deliveries)
+        return with_targets(deliveries, await self._ledger.documents(concerned)) if concerned else deliveries
 
     async def _call_sink(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """One call; a stop gives it some time, and then closes the sink, which ends it."""

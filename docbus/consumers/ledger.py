@@ -116,6 +116,10 @@ class Ledger:
         self._next_number = max(self._next_number, highest)
         return context
 
+    async def documents(self, keys: Sequence[DocumentKey]) -> dict[DocumentKey, KnownDocument]:
+        """Return what was decided about documents, those that are not here left out."""
+        return await self._database.read(lambda connection: _Reader(connection, {}, 0).read_documents(keys))
+
     def keep(self, entries: Iterable[StreamEntry]) -> None:
         """Replace what is kept, now that it is stored."""
         for entry in entries:
@@ -159,7 +163,7 @@ class _Reader:
         opening = [key for key in keys if (entry := self._streams.get(key)) is None or not entry.open]
         rooms = {sender: self._room(sender) for sender in {key[0] for key in opening}}
         reasons = self._read_positions(places)
-        return Context(self._streams, reasons, self._read_documents(documents), rooms, contents), highest
+        return Context(self._streams, reasons, self.read_documents(documents), rooms, contents), highest
 
     def _read_streams(self, keys: Sequence[StreamKey]) -> None:
         rows = list(self._lookup(_STREAMS, keys))
@@ -189,7 +193,8 @@ class _Reader:
             reasons[key, sequence] = reason
         return reasons
 
-    def _read_documents(self, documents: Sequence[DocumentKey]) -> dict[DocumentKey, KnownDocument]:
+    def read_documents(self, documents: Sequence[DocumentKey]) -> dict[DocumentKey, KnownDocument]:
+        """Return the outcomes of documents that have one."""
         return {(row[0], row[1], row[2]): KnownDocument(*row[3:]) for row in self._lookup(_DOCUMENTS, documents)}
 
     def _room(self, sender: str) -> Room:

@@ -34,6 +34,7 @@ PUBLIC = (
     "Sink",
     "SinkUnavailableError",
     "StatusCode",
+    "Target",
     "Urgency",
 )
 AGENCY = (

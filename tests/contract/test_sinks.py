@@ -11,7 +11,8 @@ import pytest
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.handler import IteratorSink
 from docbus.consumers.sinks.null import NullSink
-from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created
+from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created, Target
+from docbus.envelope.statement import Reference
 from tests.support.deliveries import delivery
 
 if TYPE_CHECKING:
@@ -82,6 +83,40 @@ async def test_closing_twice_does_nothing(kind: str, tmp_path: Path) -> None:
         await sink.aclose()
 
         await sink.aclose()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("change", ["recall", "update", "replacement"])
+async def test_change_is_created_whatever_is_known_of_its_targets(kind: str, change: str, tmp_path: Path) -> None:
+    """A change is filed like a document: about one that is filed, refused, before it in the batch, or never came."""
+    targets = (
+        Target("vn:H26", "old", 1, "filed", reference="vn%3AH26~old~1"),
+        Target("vn:H26", "no", 1, "refused", reason="not_competent"),
+        Target("vn:H26", "now", 1, "in_batch"),
+        Target("vn:H26", "never", 2, "unknown"),
+    )
+    about = tuple(Reference(one.sender, one.document_id, one.revision) for one in targets)
+    async with running(kind, tmp_path) as sink:
+        first = await sink.deliver([delivery("old")])
+        later = await sink.deliver(
+            [delivery("now"), delivery("change", kind=change, concerns=about)._replace(targets=targets)]
+        )
+
+    assert [Created] * 3 == [type(outcome) for outcome in [*first, *later]]
+
+
+@pytest.mark.parametrize("kind", KEEPING)
+async def test_change_is_the_same_when_more_is_known_of_its_targets(kind: str, tmp_path: Path) -> None:
+    """What the ledger knows is no part of a document, so a change that comes again is already there."""
+    change = delivery("change", kind="recall", concerns=(Reference("vn:H26", "old", 1),))
+    async with running(kind, tmp_path) as sink:
+        outcomes = [
+            *await sink.deliver([change._replace(targets=(Target("vn:H26", "old", 1, "unknown"),))]),
+            *await sink.deliver([delivery("old")]),
+            *await sink.deliver([change._replace(targets=(Target("vn:H26", "old", 1, "filed", "x"),))]),
+        ]
+
+    assert [Created, Created, AlreadyThere] == [type(outcome) for outcome in outcomes]
 
 
 @pytest.mark.parametrize("kind", KEEPING)

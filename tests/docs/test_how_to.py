@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docbus import Agency, DocumentReference, Reject
+from docbus import Agency, DocumentReference, Reject, StatusCode
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from tests.support.agencies import found_exchange
 from tests.support.pages import environment, missing_lines, programs, run_steps
+from tests.support.trial import LOOK_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -208,6 +209,44 @@ async def test_program_receives(exchange: Path) -> None:
     assert "stopped" == output.splitlines()[-1]
     assert [LETTER] == [line.removeprefix(f"{HANOI} ") for line in output.splitlines() if line.startswith(HANOI)]
     assert 1 == len(list((exchange / "incoming").glob("*/0.bin")))
+
+
+async def test_program_answers_changes(exchange: Path) -> None:
+    """The page's program notes changes, also of what never came, and refuses one that is too late."""
+
+    async def change_of(hanoi: Agency, name: str) -> tuple[int, str | None]:
+        def last() -> list[tuple[int, str | None]]:
+            return [(one.code, one.note) for one in journey.legs[0].statuses if one.code >= StatusCode.CHANGE_AGREED]
+
+        async with asyncio.timeout(PROGRAM_SECONDS):
+            while True:
+                journey = await hanoi.track(name)
+                if last():
+                    return last()[-1]
+                await asyncio.sleep(LOOK_SECONDS)
+
+    with running(exchange, JOIN, "answer.py") as process:
+        async with Agency.open(exchange / "hanoi") as hanoi, hanoi.serving():
+            for name in ("letter-1", "letter-2"):
+                await hanoi.publish(exchange / LETTER, to=[TAYNINH], id=name)
+                await hanoi.wait(name, until="received", timeout=PROGRAM_SECONDS)
+            (exchange / "incoming" / "vn%3AH26~letter-2~1" / "answered").touch()
+            for name in ("letter-1", "letter-2"):
+                await hanoi.recall(name, reason="ban hành nhầm")
+            answers = [await change_of(hanoi, name) for name in ("letter-1", "letter-2")]
+            never = DocumentReference(sender=HANOI, document_id="never")
+            await hanoi.publish(to=[TAYNINH], id="r", kind="recall", concerns=[never], title="Thu hồi")
+            await hanoi.wait("r", until="received", timeout=PROGRAM_SECONDS)
+        process.terminate()
+        output, errors = process.communicate(timeout=PROGRAM_SECONDS)
+
+    assert [(15, None), (16, "Đã trả lời văn bản này")] == answers
+    assert ["recall letter-1 filed", "recall never unknown"] == [
+        line for line in output.splitlines() if line.startswith("recall")
+    ]
+    assert "" == errors
+    noted = sorted(path.parent.name for path in (exchange / "incoming").glob("*/recall"))
+    assert ["vn%3AH26~letter-1~1", "vn%3AH26~never~1"] == noted
 
 
 async def test_sink_of_the_page_files(exchange: Path) -> None:

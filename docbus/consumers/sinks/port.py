@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from io import BytesIO
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol
 
 from docbus.consumers.sinks.naming import delivery_name
 from docbus.envelope.package import Inside
@@ -55,12 +55,42 @@ class DeliveredFile(NamedTuple):
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
 
+class Target(NamedTuple):
+    """A document that a recall, an update or a replacement concerns, and what docbus knows of it here.
+
+    It is what the ledger says when the sink is called. A ledger that was lost and is being rebuilt knows less, so a
+    sink that finds the document itself has the last word.
+
+    Attributes:
+        sender: Canonical id, that of the change's own sender.
+        document_id: Its id.
+        revision: Its revision.
+        state: ``filed`` before; ``refused``, so that it is not here and lies among the dead letters or in quarantine;
+            ``in_batch``: it stands before the change in the same call; ``unknown``: it has not come, or waits.
+        reference: Of one that is filed: its name in the DMS, as the sink gave it.
+        reason: Of one that is refused: the code in its receipt.
+    """
+
+    sender: str
+    document_id: str
+    revision: int
+    state: Literal["filed", "refused", "in_batch", "unknown"]
+    reference: str | None = None
+    reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its :attr:`Delivery.name`, also if it never came."""
+        return delivery_name(self.sender, self.document_id, self.revision)
+
+
 class Delivery(NamedTuple):
     """One verified and opened document on its way into the DMS.
 
     ``value`` is the exact envelope, to be kept beside the document: with it anyone can check later what was filed.
     ``stored_at`` is the time in milliseconds at which the broker stored it. ``fetched`` has the files of large
-    attachments, by their index in the statement.
+    attachments, by their index in the statement. ``targets`` has what is known of the documents that a recall, an
+    update or a replacement concerns, in the order of ``concerns``.
     """
 
     head: Head
@@ -71,6 +101,7 @@ class Delivery(NamedTuple):
     package: Package
     stored_at: int
     fetched: Mapping[int, Path] = NOTHING_FETCHED
+    targets: tuple[Target, ...] = ()
 
     @property
     def name(self) -> str:
@@ -208,7 +239,8 @@ class Sink(Protocol):
 
         A recall, an update or a replacement (``kind``) is filed like any document, and takes effect on those that it
         ``concerns``, which are named by :func:`~docbus.consumers.sinks.naming.delivery_name` and may come later or
-        never. What is recalled keeps its name: delivered again, it is "already there", and does not come back to life.
+        never; ``targets`` says what the ledger knows of each. What is recalled keeps its name: delivered again, it is
+        "already there", and does not come back to life.
 
         After :class:`Retry` for one document, later ones of the same stream (sender and epoch) in this batch should get
         :class:`Retry` too; whoever files them nevertheless has filed them before the earlier one.
