@@ -94,7 +94,7 @@ class Statuses:
     def __init__(self, snapshot: TrustSnapshot) -> None:
         self._snapshot = snapshot
         self._reports: dict[tuple[Reference, str], list[Report]] = {}
-        self._requests: Counter[tuple[Reference, str]] = Counter()
+        self._requests: Counter[tuple[Reference, str, bool]] = Counter()
         self.codes: Counter[int] = Counter()
 
     def add(self, head: Head, body: StatusBody, stream: int, sequence: int) -> str | None:
@@ -104,7 +104,7 @@ class Statuses:
         if body.code == StatusCode.TAKE_BACK:
             if not self.speaks_for(head.sender, document.sender):
                 return f"{head.sender} asks back a document of {document.sender}"
-            self._requests[document, head.recipient] += 1
+            self._requests[document, head.recipient, False] += 1
             return None
         if not self.speaks_for(head.recipient, document.sender):
             return f"{head.sender} tells {head.recipient} of a document of {document.sender}"
@@ -118,7 +118,7 @@ class Statuses:
             if not self.speaks_for(head.sender, document.sender):
                 foreign = document.sender
             elif body.kind != "document":
-                self._requests[document, head.recipient] += 1
+                self._requests[document, head.recipient, body.kind == "update"] += 1
         return foreign if body.kind != "document" else None
 
     def speaks_for(self, agency: str, original: str) -> bool:
@@ -145,7 +145,10 @@ class Statuses:
         ]
 
     def _journey(self, document: Reference, recipient: str, reports: list[Report], *, known: bool) -> Journey:
-        requests = self._requests[document, recipient] if known else len(reports)
+        # In whose order the sender asked is not known either, so updates, which end nothing, are taken to come first.
+        updates = self._requests[document, recipient, True] if known else len(reports)
+        requests = updates + self._requests[document, recipient, False] if known else len(reports)
+        amending: set[int] = set()
         codes: list[StatusCode] = []
         origin: list[int] = []
         unknown: list[int] = []
@@ -157,10 +160,13 @@ class Statuses:
                 continue
             if code in (StatusCode.CHANGE_AGREED, StatusCode.CHANGE_REFUSED) and requests:
                 requests -= 1
+                if updates:
+                    updates -= 1
+                    amending.add(len(codes))
                 codes.append(StatusCode.TAKE_BACK)
                 origin.append(-1)
             codes.append(code)
             origin.append(index)
-        _state, flagged = replay(codes)
+        _state, flagged = replay(codes, amending)
         impossible = sorted({*unknown, *(origin[at] for at in flagged if origin[at] >= 0)})
         return Journey(document, recipient, tuple(reports), tuple(impossible))

@@ -33,6 +33,7 @@ class ChangeAnswer(NamedTuple):
     Attributes:
         target: The document concerned.
         change: Digest of the statement that asks for the change.
+        amends: Whether it is an update.
         asked_by: Its sender.
         asked_at: When, by the sender's clock.
         answer: Agreed or not, and why.
@@ -41,6 +42,7 @@ class ChangeAnswer(NamedTuple):
 
     target: Reference
     change: bytes
+    amends: bool
     asked_by: str
     asked_at: int
     answer: Answer
@@ -63,6 +65,7 @@ class ChangeAnswer(NamedTuple):
             code=StatusCode.TAKE_BACK,
             at=self.asked_at,
             statement=asked,
+            amends=self.amends,
         )
         record_status(
             connection,
@@ -97,6 +100,7 @@ def answers_to(item: Item, *, environment: str, agency: str, now_ms: int) -> lis
         ChangeAnswer(
             target,
             item.passed.verified.digest,
+            body.kind == "update",
             statement.head.sender,
             statement.head.made_at,
             answer,

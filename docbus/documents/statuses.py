@@ -4,8 +4,9 @@ The state of a (document, sender, recipient) has two independent parts:
 
 - *processing*, told by the recipient: (none) → 01 → 02, the end, or 01 → 03 → [04] → 05 → 06;
 - *change*, asked for by the sender with 13 or with a recall, update or replacement, answered by the recipient:
-  13 → 15, the end, or 13 → 16, after which the sender may ask again, or the recipient agree after all: an operator
-  who redelivers a recall that was refused lets it take effect, and only a later 15 tells the sender so.
+  13 → 15, the end unless it was an update, or 13 → 16, after which the sender may ask again, or the recipient agree
+  after all: an operator who redelivers a recall that was refused lets it take effect, and only a later 15 tells the
+  sender so.
 
 Nothing is ever dropped. Of processing the state is the *set* of what was reported, so that a repeated status changes
 nothing and late ones lead to the same state in any order: 01 follows from a receipt, and receipts come in a stream of
@@ -15,12 +16,12 @@ skipped stage that is reported later closes the gap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 Party = Literal["sender", "recipient"]
 
@@ -115,10 +116,12 @@ class StatusState:
     Args:
         reported: Every processing status that the recipient reported.
         change: 13, 15 or 16: what was last said about taking back or changing the document.
+        amending: Whether an update asked for that, so that the document stands, is worked on and may be changed again.
     """
 
     reported: frozenset[StatusCode] = _NOTHING
     change: StatusCode | None = None
+    amending: bool = False
 
     @property
     def processing(self) -> StatusCode | None:
@@ -148,7 +151,7 @@ NEW = StatusState()
 """Nothing has been reported."""
 
 
-def next_state(current: StatusState, code: StatusCode) -> Transition:
+def next_state(current: StatusState, code: StatusCode, *, amends: bool = False) -> Transition:
     """Apply one status.
 
     A recall, update or replacement of the document counts as 13.
@@ -156,45 +159,54 @@ def next_state(current: StatusState, code: StatusCode) -> Transition:
     Args:
         current: State so far; :data:`NEW` at first.
         code: What was reported or asked for.
+        amends: Of 13: whether an update asks.
     """
     if code in _NEEDS:
         return _processed(current, code)
     if code is StatusCode.CONTENT_UNAVAILABLE:
         # Of delivery, not of processing: it changes nothing, and may be late, as streams have no order between them.
         return Transition(current, possible=True, repeated=True)
-    return _changed(current, code)
+    return _changed(current, code, amends=amends)
 
 
 def _processed(current: StatusState, code: StatusCode) -> Transition:
     if code in current.reported:
         return Transition(current, possible=True, repeated=True)
-    state = StatusState(reported=current.reported | {code}, change=current.change)
+    state = replace(current, reported=current.reported | {code})
     possible = (
         _NEEDS[code] <= current.reported
         and not (state.contradictory and code is not StatusCode.ARRIVED)
         # What was given back is not worked on; 01 may still be under way in the receipts' stream.
-        and not (current.change is StatusCode.CHANGE_AGREED and code is not StatusCode.ARRIVED)
+        and not (current.change is StatusCode.CHANGE_AGREED and not current.amending and code is not StatusCode.ARRIVED)
     )
     return Transition(state, possible, repeated=False)
 
 
-def _changed(current: StatusState, code: StatusCode) -> Transition:
+def _changed(current: StatusState, code: StatusCode, *, amends: bool) -> Transition:
     before = current.change
-    if code is before:
+    amending = amends if code is StatusCode.TAKE_BACK else current.amending
+    state = replace(current, change=code, amending=amending)
+    if state == current:
         return Transition(current, possible=True, repeated=True)
-    state = StatusState(reported=current.reported, change=code)
     if code is StatusCode.TAKE_BACK:
-        return Transition(state, possible=before is not StatusCode.CHANGE_AGREED, repeated=False)
-    if code is StatusCode.CHANGE_AGREED:
-        return Transition(state, possible=before in {StatusCode.TAKE_BACK, StatusCode.CHANGE_REFUSED}, repeated=False)
-    return Transition(state, possible=before is StatusCode.TAKE_BACK, repeated=False)
+        possible = before is not StatusCode.CHANGE_AGREED or current.amending
+    elif code is StatusCode.CHANGE_AGREED:
+        possible = before in {StatusCode.TAKE_BACK, StatusCode.CHANGE_REFUSED}
+    else:
+        possible = before is StatusCode.TAKE_BACK
+    return Transition(state, possible, repeated=False)
 
 
-def replay(codes: Iterable[StatusCode]) -> tuple[StatusState, tuple[int, ...]]:
-    """Apply statuses in turn; return the state and the indexes of those that were impossible when they came."""
+def replay(codes: Iterable[StatusCode], amending: Collection[int] = frozenset()) -> tuple[StatusState, tuple[int, ...]]:
+    """Apply statuses in turn; return the state and the indexes of those that were impossible when they came.
+
+    Args:
+        codes: What was said, in order.
+        amending: Indexes of those among them that an update asked for.
+    """
     state, flagged = NEW, []
     for index, code in enumerate(codes):
-        state, possible, _ = next_state(state, code)
+        state, possible, _ = next_state(state, code, amends=index in amending)
         if not possible:
             flagged.append(index)
     return state, tuple(flagged)

@@ -103,4 +103,5 @@ def note_asked(connection: sqlite3.Connection, document: AcceptedDocument, *, se
                 recorded_at=now_ms,
                 statement=sha256(b"asked " + about.encode()).digest(),
                 note=f"{document.kind} {document.document_id}",
+                amends=document.kind == "update",
             )

@@ -8,8 +8,12 @@ from docbus.documents.statuses import StatusCode, replay
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from docbus.envelope.statement import Reference
+
+
+_CODES = frozenset(int(code) for code in StatusCode)
 
 
 class StatusRecord(NamedTuple):
@@ -45,6 +49,7 @@ def record_status(
     recorded_at: int,
     statement: bytes,
     note: str | None = None,
+    amends: bool = False,
 ) -> bool:
     """Record a status, received or reported; once, however often it comes.
 
@@ -58,22 +63,23 @@ def record_status(
         recorded_at: Now.
         statement: Digest of the statement, or of the body of one that this agency reports; tells repetitions.
         note: Free text.
+        amends: Of 13: whether an update asks.
 
     Returns:
         Whether it was possible after those before it; False means that it was recorded and flagged.
     """
     before = connection.execute(
-        "SELECT code, flagged, statement FROM status WHERE document_id = ? AND sender = ? AND recipient = ?"
+        "SELECT code, flagged, statement, amends FROM status WHERE document_id = ? AND sender = ? AND recipient = ?"
         " AND revision = ? ORDER BY status",
         (reference.document_id, reference.sender, recipient, reference.revision),
     ).fetchall()
-    for _, flagged, known in before:
+    for _, flagged, known, _ in before:
         if known == statement:
             return not flagged
-    flagged = _impossible([row[0] for row in before], code)
+    flagged = _impossible([*((row[0], bool(row[3])) for row in before), (code, amends)])
     connection.execute(
         "INSERT INTO status (sender, document_id, revision, recipient, issuer, code, at, recorded_at, flagged, note,"
-        " statement) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (statement) DO NOTHING",
+        " statement, amends) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (statement) DO NOTHING",
         (
             reference.sender,
             reference.document_id,
@@ -86,6 +92,7 @@ def record_status(
             flagged,
             note,
             statement,
+            amends,
         ),
     )
     return not flagged
@@ -137,9 +144,10 @@ def statuses_of(connection: sqlite3.Connection, *, sender: str, document_id: str
     ]
 
 
-def _impossible(before: list[int], code: int) -> bool:
-    known = {int(member) for member in StatusCode}
-    if code not in known:
+def _impossible(said: Sequence[tuple[int, bool]]) -> bool:
+    """Tell whether the last of what was said, with whether it is an update's request, was impossible."""
+    if said[-1][0] not in _CODES:
         return True
-    _, flagged = replay([StatusCode(number) for number in (*before, code) if number in known])
-    return bool(flagged) and flagged[-1] == sum(number in known for number in before)
+    known = [(StatusCode(code), amends) for code, amends in said if code in _CODES]
+    _, flagged = replay([code for code, _ in known], {at for at, (_, amends) in enumerate(known) if amends})
+    return bool(flagged) and flagged[-1] == len(known) - 1

@@ -223,6 +223,33 @@ async def test_update_without_a_file_marks_the_newest_revision(exchange: Exchang
     assert ("update", "correction", "Hạn là 30/11") == (mark["kind"], mark["document_id"], mark["reason"])
 
 
+async def test_document_that_was_updated_is_worked_on(exchange: Exchange) -> None:
+    """Work between and after updates is not flagged, after a recall it is: at both ends, and by the auditor."""
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
+        await hanoi.publish(letter(), to=[TAY_NINH], id="letter")
+        for number, code in enumerate((3, 5)):
+            await hanoi.update("letter", reason="Sửa", id=f"correction-{number}")
+            await settled(hanoi, tay_ninh)
+            await tay_ninh.report(HANOI, "letter", code)
+            await settled(hanoi, tay_ninh)
+        await hanoi.recall("letter", reason=REASON)
+        await settled(hanoi, tay_ninh)
+        await tay_ninh.report(HANOI, "letter", 6)
+        await settled(hanoi, tay_ninh)
+        told = [(int(one.code), one.flagged) for one in (await leg_of(hanoi, "letter")).statuses]
+        noted = await tay_ninh.database.read(
+            lambda connection: connection.execute(
+                "SELECT code, flagged FROM status WHERE document_id = 'letter' ORDER BY status"
+            ).fetchall()
+        )
+
+    said = [13, 15, 3, 13, 15, 5, 13, 15, 6]
+    assert [(code, code == 6) for code in (1, *said)] == told
+    assert [(code, int(code == 6)) for code in said] == noted
+    found = [one for one in (await exchange.audit()).document_statuses if one.document_id == "letter"]
+    assert [1] == [len(one.impossible) for one in found]
+
+
 async def test_change_of_what_was_withdrawn_is_an_error(exchange: Exchange) -> None:
     """Nobody has a document that was withdrawn, so nobody is asked to change it."""
     async with exchange.agency(HANOI) as hanoi:

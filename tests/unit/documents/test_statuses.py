@@ -88,6 +88,24 @@ def test_impossible_jumps_are_flagged(codes: tuple[StatusCode, ...], flagged: tu
     assert flagged == _flags(*codes)
 
 
+@pytest.mark.parametrize(
+    ("codes", "updates", "flagged"),
+    [
+        ((REGISTERED, TAKE_BACK, AGREED, PROCESSING, FINISHED), {1}, ()),
+        ((TAKE_BACK, AGREED, TAKE_BACK, AGREED), {0, 2}, ()),
+        ((TAKE_BACK, AGREED, TAKE_BACK, AGREED), {0}, ()),
+        ((TAKE_BACK, TAKE_BACK, AGREED, AGREED), {0}, ()),
+        ((TAKE_BACK, AGREED, TAKE_BACK), {2}, (2,)),
+        ((REGISTERED, TAKE_BACK, AGREED, TAKE_BACK, AGREED, PROCESSING), {1}, (5,)),
+        ((REGISTERED, TAKE_BACK, TAKE_BACK, AGREED, PROCESSING), {1}, (4,)),
+        ((TAKE_BACK, AGREED, DECLINED), {0}, (2,)),
+    ],
+)
+def test_an_update_ends_nothing(codes: tuple[StatusCode, ...], updates: set[int], flagged: tuple[int, ...]) -> None:
+    """A document that was updated is worked on and changed again; one that was recalled is not."""
+    assert flagged == replay(codes, updates)[1]
+
+
 def test_an_impossible_jump_is_applied() -> None:
     """Finished without processing shows as finished, and says what is missing."""
     state, possible, repeated = next_state(StatusState(reported=frozenset({ARRIVED})), FINISHED)
