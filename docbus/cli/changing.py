@@ -39,6 +39,7 @@ Name = Annotated[str | None, typer.Option(help="Name of the file that is read fr
     epilog=examples(
         'docbus recall report-2026-11-23 --reason "ban hành nhầm"',
         'docbus recall report-2026-11-23 --to H37.02.02 --reason "sent to the wrong agency"',
+        'docbus recall report-2026-11-23 --again --reason "as agreed by telephone"',
     ),
 )
 def recall(
@@ -48,6 +49,7 @@ def recall(
     reason: Reason,
     to: To = None,
     revision: Revision = None,
+    again: Annotated[bool, typer.Option("--again", help="Ask those once more who refused (16).")] = False,
     output: options.Output = Form.TEXT,
 ) -> None:
     """Ask recipients to cancel a document; returns once the recall is accepted, which means on disk in the outbox.
@@ -60,7 +62,7 @@ def recall(
 
     async def work() -> Accepted:
         async with Agency.open(session.folder) as agency:
-            return await agency.recall(document, reason=reason, revision=revision, to=to)
+            return await agency.recall(document, reason=reason, revision=revision, to=to, again=again)
 
     _show(session, session.run(work()), "recalls", [document], output)
 

@@ -11,7 +11,7 @@ from docbus.client.opened import OpenAgency
 from docbus.documents.document import Document, DocumentReference
 from docbus.errors import DocumentConflictError, DocumentError
 from docbus.limits import MAX_DOCUMENT_ID_BYTES
-from docbus.producers.changes import read_originals, recipients_of
+from docbus.producers.changes import next_revision, read_originals, read_refusing, recipients_of
 from docbus.wire.ids import uuid7_text
 
 if TYPE_CHECKING:
@@ -29,7 +29,13 @@ class ChangingMethods(OpenAgency):
     """The part of :class:`~docbus.client.agency.Agency` that changes what was published; never used by itself."""
 
     async def recall(
-        self, document_id: str, *, reason: str, revision: int | None = None, to: Sequence[str] | None = None
+        self,
+        document_id: str,
+        *,
+        reason: str,
+        revision: int | None = None,
+        to: Sequence[str] | None = None,
+        again: bool = False,
     ) -> Accepted:
         """Ask recipients to cancel a document; each answers with status 15 or 16, which :meth:`track` shows.
 
@@ -40,9 +46,11 @@ class ChangingMethods(OpenAgency):
             reason: Why, for the recipients' people; travels encrypted.
             revision: The newest if left out.
             to: Recipients by code, id or alias; all that were sent it if left out.
+            again: Ask those of them once more whose last answer was 16.
 
         Raises:
-            DocumentError: There is no such document, nobody was sent it, one of ``to`` was not, or no reason is given.
+            DocumentError: There is no such document, nobody was sent it, one of ``to`` was not, no reason is given,
+                or nobody is to be asked again.
             DocumentConflictError: The same recipients were asked before, for another reason.
             IdentityError: A recipient is not in the directory, or closed.
             StorageError: The outbox is full or cannot be written.
@@ -50,8 +58,13 @@ class ChangingMethods(OpenAgency):
         _check_reason(reason)
         originals, recipients = await self._concerned([(document_id, revision)], to)
         (original,) = originals
+        named, own_revision = recall_id(document_id, original.revision, None if to is None else recipients), 1
+        if again:
+            named = recall_id(document_id, original.revision, None)
+            recipients, own_revision = await self._refusing(original, recipients, named)
         document = Document(
-            document_id=recall_id(document_id, original.revision, None if to is None else recipients),
+            document_id=named,
+            revision=own_revision,
             title=f"Thu hồi: {document_id}",
             summary=reason,
             files=(),
@@ -65,7 +78,7 @@ class ChangingMethods(OpenAgency):
         except DocumentConflictError as error:
             raise DocumentConflictError(
                 f"document {document_id} revision {original.revision} was recalled before, for another reason",
-                hint=f"That recall is {document.document_id}; `docbus track {document_id}` shows what was answered.",
+                hint=f"`docbus track {document_id}` shows the answers; whoever refused can be asked again: --again.",
                 step="P1",
             ) from error
 
@@ -196,6 +209,23 @@ class ChangingMethods(OpenAgency):
             concerns=self._references(originals),
         )
         return (await self._publisher.publish_many([document], progress))[0]
+
+    async def _refusing(self, original: Original, recipients: Sequence[str], named: str) -> tuple[tuple[str, ...], int]:
+        """Return those who refused, and the revision of the recall that asks them again."""
+        refusing, revision = await self.database.read(
+            lambda connection: (
+                read_refusing(connection, original, sender=self.id),
+                next_revision(connection, named),
+            )
+        )
+        left = tuple(name for name in recipients if name in refusing)
+        if not left:
+            raise DocumentError(
+                f"nobody has refused to change {original.document_id} revision {original.revision}",
+                hint=f"`docbus track {original.document_id}` shows who has answered.",
+                step="P1",
+            )
+        return left, revision
 
     async def _concerned(
         self, named: Sequence[tuple[str, int | None]], to: Sequence[str] | None

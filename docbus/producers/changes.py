@@ -5,11 +5,12 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+from docbus.documents.document import FIRST_REVISION
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.statement import Reference
 from docbus.errors import DocumentError
 from docbus.producers.outbox import find_document
-from docbus.producers.statuses import record_status
+from docbus.producers.statuses import record_status, statuses_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from docbus.producers.outbox import AcceptedDocument
 
+_ABOUT_CHANGES = frozenset({StatusCode.TAKE_BACK, StatusCode.CHANGE_AGREED, StatusCode.CHANGE_REFUSED})
 SHOWN_RECIPIENTS = 10
 """Recipients that are named where one is not among them."""
 
@@ -74,6 +76,21 @@ def recipients_of(originals: Sequence[Original], chosen: Sequence[str] | None) -
             some = ", ".join([*list(sent)[:SHOWN_RECIPIENTS], *(["…"] if len(sent) > SHOWN_RECIPIENTS else [])])
             raise DocumentError(f"{name} was never sent {what}", hint=f"It went to {some}.", step="P1")
     return tuple(dict.fromkeys(chosen))
+
+
+def read_refusing(connection: sqlite3.Connection, original: Original, *, sender: str) -> set[str]:
+    """Return the recipients whose last word about changing a document is that they refuse."""
+    last: dict[str, int] = {}
+    for status in statuses_of(connection, sender=sender, document_id=original.document_id, revision=original.revision):
+        if status.code in _ABOUT_CHANGES:
+            last[status.recipient] = status.code
+    return {recipient for recipient, code in last.items() if code == StatusCode.CHANGE_REFUSED}
+
+
+def next_revision(connection: sqlite3.Connection, document_id: str) -> int:
+    """Return the revision after the newest that the outbox has of a document, and after the first in any case."""
+    newest = connection.execute("SELECT max(revision) FROM outgoing WHERE document_id = ?", (document_id,)).fetchone()
+    return max(newest[0] or FIRST_REVISION, FIRST_REVISION) + 1
 
 
 def note_asked(connection: sqlite3.Connection, document: AcceptedDocument, *, sender: str, now_ms: int) -> None:

@@ -118,6 +118,44 @@ async def test_program_may_refuse_a_recall(exchange: Exchange) -> None:
     assert [(13, f"recall {recall_id('letter', 1, None)}"), (16, "Đã ban hành tiếp")] == said
 
 
+async def test_whoever_refused_can_be_asked_again(exchange: Exchange) -> None:
+    """A second recall goes to those who refused the first, and to nobody as long as nobody has refused."""
+    async with (
+        opened(exchange, HANOI, TAY_NINH, COMMUNE) as (hanoi, tay_ninh, commune),
+        hanoi.serving(),
+        commune.serving(),
+    ):
+        await hanoi.publish(letter(), to=[TAY_NINH, COMMUNE], id="letter")
+        with pytest.raises(DocumentError, match="nobody has refused to change letter revision 1"):
+            await hanoi.recall("letter", reason=REASON, again=True)
+        await hanoi.recall("letter", reason=REASON)
+        async with tay_ninh.deliveries() as deliveries:
+            await (await next_of(deliveries)).accept()
+            await (await next_of(deliveries)).accept(answer=Answer(agreed=False, note="Đang xử lý"))
+            await until(lambda: refused(hanoi))
+            again = await hanoi.recall("letter", reason="Lần hai", again=True)
+            with pytest.raises(DocumentError, match="nobody has refused to change letter revision 1"):
+                await hanoi.recall("letter", reason="Lần hai", again=True)
+            second = await next_of(deliveries)
+            await second.accept()
+            await settled(hanoi, tay_ninh, commune)
+        journey = await hanoi.track("letter")
+
+    assert (recall_id("letter", 1, None), 2) == (again.document_id, again.revision)
+    assert "Lần hai" == second.delivery.manifest.summary
+    said = {leg.recipient: [(int(one.code), one.flagged) for one in leg.statuses[1:]] for leg in journey.legs}
+    assert {
+        id_of(COMMUNE): [(13, False), (15, False)],
+        id_of(TAY_NINH): [(13, False), (16, False), (13, False), (15, False)],
+    } == said
+    assert ["letter", again.document_id] == exchange.ids_filed(COMMUNE)
+
+
+async def refused(agency: Agency) -> bool:
+    """Tell whether anybody has refused to change the letter."""
+    return any(one.code == 16 for leg in (await agency.track("letter")).legs for one in leg.statuses)
+
+
 async def test_recall_that_the_system_rejects_is_answered_with_16(exchange: Exchange) -> None:
     """A recall that the system will not take at all is refused in the receipt, and answered 16 with the reason."""
     async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving():
@@ -246,7 +284,8 @@ async def test_document_that_was_updated_is_worked_on(exchange: Exchange) -> Non
     said = [13, 15, 3, 13, 15, 5, 13, 15, 6]
     assert [(code, code == 6) for code in (1, *said)] == told
     assert [(code, int(code == 6)) for code in said] == noted
-    found = [one for one in (await exchange.audit()).document_statuses if one.document_id == "letter"]
+    audit = (await exchange.audit()).audit
+    found = [one for one in audit.document_statuses if one.document_id == "letter"]
     assert [1] == [len(one.impossible) for one in found]
 
 

@@ -126,6 +126,7 @@ def test_recalling_twice(docbus: Callable[..., Result], exchange: Path) -> None:
         (("recall", "one", *REASON, "--to", "H26"), 1, "vn:H26 was never sent one revision 1"),
         (("recall", "one", *REASON, "--to", "H99"), 1, "H99"),
         (("recall", "one", "--reason", " "), 1, "reason: empty"),
+        (("recall", "one", *REASON, "--again"), 1, "nobody has refused to change one revision 1"),
         (("recall", "one"), 2, "--reason"),
         (("update", "oen", "letter.txt", *REASON), 1, "the outbox has no document oen"),
         (("update", "one", "leter.txt", *REASON), 1, "leter.txt cannot be read: No such file or directory"),
