@@ -31,6 +31,7 @@ NO_BOUNDS = {
     "docbus.edxml.parser._CHUNK_BYTES": "a step in which a file is parsed",
     "docbus.producers.journey.LONGEST_POLL_SECONDS": "a wait",
     "docbus.producers.publisher.WORKERS": "threads of a pool; what they work on, MAX_DOCUMENTS bounds",
+    "docbus.settings.MAX_PORT": "a port of TCP",
     "docbus.transport.kafka_client.METADATA_MAX_AGE_MS": "when leaders are asked for again; nothing grows until then",
     "docbus.transport.kafka_consumer.MAX_POLL_MS": "what a member promises the brokers",
     "docbus.transport.kafka_records._MAX_VARINT_BYTES": "a number of 64 bits in Kafka's format",

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docbus.errors import DocumentError
+from docbus.producers.changes import SHOWN_RECIPIENTS, read_originals, recipients_of
+from tests.support.outbox import ANNA, document, take_in
+
+if TYPE_CHECKING:
+    from docbus.storage.database import Database
+
+
+def test_recipients_that_are_named_are_bounded(database: Database) -> None:
+    """Where one was never sent a document, the error names the first who were, and says that there are more."""
+    names = [f"vn:H{number}" for number in range(40, 40 + SHOWN_RECIPIENTS + 1)]
+    take_in(database, document("a", *names))
+    originals = database.read_now(lambda c: read_originals(c, [("a", None)]))
+
+    with pytest.raises(DocumentError, match="vn:H37 was never sent a revision 1") as caught:
+        recipients_of(originals, [ANNA])
+
+    assert f"It went to {', '.join(names[:-1])}, …." == caught.value.hint
