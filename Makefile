@@ -21,7 +21,7 @@ RUN := $(BIN)/python
 # The environment is made anew when a lock, the project's own definition or the checkout's place changes.
 STAMP := .venv/.made-from-$(shell (pwd; cat requirements.txt requirements-dev.txt pyproject.toml) | cksum | tr -c '0-9\n' '-')
 
-.PHONY: help setup lock format lint test check vectors demo faults soak fuzz bench clean
+.PHONY: help setup lock format lint test check vectors demo crashes faults soak fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ vectors: $(STAMP) ## rebuild the golden vectors and show what would change
 
 demo: $(STAMP) ## agencies exchange real documents; KAFKA=host:port uses your brokers, EDXML=folder your edXML
 	@$(RUN) examples/demo.py $(if $(KAFKA),--kafka '$(KAFKA)') $(if $(EDXML),--edxml '$(EDXML)')
+
+crashes: $(STAMP) ## die at every moment of every write, the first time and the last; `make test` has more than half of them
+	@$(RUN) -m tests.faults.campaign --all
 
 faults: $(STAMP) ## break things on three Kafka nodes; DOCUMENTS=, FAULTS=, SEED= and ARGS= as in tests/faults/README.md
 	@$(RUN) -m tests.faults.harness --documents $(DOCUMENTS) --faults $(FAULTS) $(if $(SEED),--seed $(SEED)) $(ARGS)

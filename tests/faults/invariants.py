@@ -37,7 +37,14 @@ if TYPE_CHECKING:
 
 
 async def check(
-    exchange: Exchange, *, sender: str, recipient: str, published: Sequence[Document], forged: int = 0
+    exchange: Exchange,
+    *,
+    sender: str,
+    recipient: str,
+    published: Sequence[Document],
+    forged: int = 0,
+    redelivered: Collection[str] = (),
+    withdrawn: int = 0,
 ) -> None:
     """Check everything for one sender and one recipient, once nothing is under way any more.
 
@@ -47,6 +54,8 @@ async def check(
         recipient: Code.
         published: All that was accepted, in this order.
         forged: Records that an attacker put into the recipient's inbox.
+        redelivered: Ids of documents that the recipient may have refused before it took them.
+        withdrawn: Documents that were withdrawn before they were sent.
     """
     async with exchange.bus() as wire:
         snapshot, _ = await fetch_directory(wire, bytes.fromhex(exchange.genesis))
@@ -54,8 +63,8 @@ async def check(
         to_sender = _verified(await records_of(wire, topics.inbox(id_of(sender))), id_of(sender), snapshot)
     _check_filed(exchange, sender, recipient, published)
     _check_verified(exchange, recipient, snapshot)
-    _check_receipts(exchange, recipient, to_recipient, to_sender)
-    await _check_at_rest(exchange, sender, recipient, len(published))
+    _check_receipts(exchange, recipient, to_recipient, to_sender, redelivered)
+    await _check_at_rest(exchange, sender, recipient, len(published), withdrawn)
     await _check_audit(exchange, forged)
 
 
@@ -110,14 +119,16 @@ def _check_verified(exchange: Exchange, recipient: str, snapshot: TrustSnapshot)
             assert not isinstance(file.place, Inside) or package.contents[file.place.content] == content
 
 
-def _check_receipts(exchange: Exchange, recipient: str, sent: list[Verified], received: list[Verified]) -> None:
+def _check_receipts(
+    exchange: Exchange, recipient: str, sent: list[Verified], received: list[Verified], redelivered: Collection[str]
+) -> None:
     statements = {
         (one.sender, one.statement.head.epoch, one.statement.position.sequence): one
         for one in sent
         if isinstance(one.statement.body, DocumentBody)
     }
     folder = exchange.folder / recipient / "documents"
-    covered = set()
+    said: dict[tuple[str, bytes, int], list[bool]] = {}
     for one in received:
         body = one.statement.body
         if not isinstance(body, ReceiptBody) or one.sender != id_of(recipient):
@@ -129,16 +140,22 @@ def _check_receipts(exchange: Exchange, recipient: str, sent: list[Verified], re
             document = statements[position].statement.body
             assert isinstance(document, DocumentBody)
             held = (folder / delivery_name(position[0], document.document_id, document.revision)).is_dir()
-            assert held == (position[2] not in refused)
-            covered.add(position)
-    assert statements.keys() == covered
+            assert held
+            said.setdefault(position, []).append(position[2] not in refused)
+    assert statements.keys() == said.keys()
+    for position, answers in said.items():
+        document = statements[position].statement.body
+        assert isinstance(document, DocumentBody)
+        # Whoever takes what he had refused says so, and never takes it back.
+        assert answers == sorted(answers) if document.document_id in redelivered else all(answers)
+        assert answers[-1]
 
 
-async def _check_at_rest(exchange: Exchange, sender: str, recipient: str, count: int) -> None:
+async def _check_at_rest(exchange: Exchange, sender: str, recipient: str, count: int, withdrawn: int) -> None:
     async with opened(exchange, sender, recipient) as agencies:
         sending, receiving = [await agency.status() for agency in agencies]
     outbox = sending.outbox
-    assert (0, 0, count, 0, 0) == (outbox.accepted, outbox.sent, outbox.received, outbox.refused, outbox.failed)
+    assert (0, 0, count, 0, withdrawn) == (outbox.accepted, outbox.sent, outbox.received, outbox.refused, outbox.failed)
     assert (0, 0) == (receiving.outbox.receipts_waiting, sending.inbox.findings)
     inbox = receiving.inbox
     assert (count, 0, 0, 0, 0) == (inbox.documents, inbox.refused, inbox.missing, inbox.parked, inbox.findings)

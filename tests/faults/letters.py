@@ -17,14 +17,13 @@ CALL_LETTERS = 4
 DRAWINGS = "drawings"
 """Id of the one document with large content."""
 DRAWINGS_PARTS = 5
-DRAWINGS_BYTES = (DRAWINGS_PARTS - 1) * PART_BYTES + 300_000
-"""Bytes of the file in so many parts, the last of which is short."""
+"""Parts of its large content."""
 
 
 def letters() -> list[list[Document]]:
     """Return the letters of each call, in the order of publication."""
     return [
-        [_letter(call * CALL_LETTERS + number, urgent=number == CALL_LETTERS - 1) for number in range(CALL_LETTERS)]
+        [letter(call * CALL_LETTERS + number, urgent=number == CALL_LETTERS - 1) for number in range(CALL_LETTERS)]
         for call in range(CALLS)
     ]
 
@@ -32,31 +31,33 @@ def letters() -> list[list[Document]]:
 def around_drawings() -> list[list[Document]]:
     """Return a document of several parts, and small letters before and behind it, in the order of publication."""
     return [
-        [_letter(0, urgent=False), _letter(1, urgent=True)],
-        [_drawings()],
-        [_letter(2, urgent=False), _letter(3, urgent=True)],
+        [letter(0, urgent=False), letter(1, urgent=True)],
+        [drawings(DRAWINGS, DRAWINGS_PARTS)],
+        [letter(2, urgent=False), letter(3, urgent=True)],
     ]
 
 
-def drawings_content() -> bytes:
-    """Return the large content, the same each time."""
-    return Random(DRAWINGS).randbytes(DRAWINGS_BYTES)  # noqa: S311 - any bytes will do
+def drawings_content(parts: int = DRAWINGS_PARTS) -> bytes:
+    """Return large content, the same each time; the last of its parts is short."""
+    return Random(DRAWINGS).randbytes((parts - 1) * PART_BYTES + 300_000)  # noqa: S311 - any bytes will do
 
 
-def _drawings() -> Document:
+def drawings(name: str, parts: int) -> Document:
+    """Return a document of so many parts."""
     # As the client library makes it of a path: neither media type nor size is given.
     return Document(
-        document_id=DRAWINGS,
+        document_id=name,
         title="Bản vẽ thiết kế",
         files=(
             File(name="tờ trình.txt", media_type="text/plain", content="Kính trình bản vẽ.".encode()),
-            FileStream(name="bản vẽ.pdf", opener=lambda: BytesIO(drawings_content())),
+            FileStream(name="bản vẽ.pdf", opener=lambda: BytesIO(drawings_content(parts))),
         ),
         recipients=(TAY_NINH,),
     )
 
 
-def _letter(number: int, *, urgent: bool) -> Document:
+def letter(number: int, *, urgent: bool) -> Document:
+    """Return a letter of two small files."""
     content = f"Nội dung công văn số {number}.\n" * (number + 1)
     return Document(
         document_id=f"letter-{number:02}",

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 WORK_PREFIX = ".docbus-work-"
 LOCK_NAME = "lock"
+_ATTEMPTS = 10
+"""Times that a work directory is made anew because somebody took it for one that a crash has left."""
 MAX_BATCH = 256
 """Documents written before they are synced and renamed: some 1,000 open inodes, and a sync shared by all."""
 MAX_METADATA_BYTES = 64 * MIB
@@ -86,7 +88,7 @@ class FolderSink:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(self._thread.shutdown, wait=True), CLOSE_SECONDS)
         if self._work is not None:
-            shutil.rmtree(self._work, ignore_errors=True)
+            _remove_work(self._work)
             os.close(self._lock)
             self._work = None
 
@@ -106,26 +108,36 @@ class FolderSink:
             ) from error
 
     def _begin(self) -> Path:
-        work = Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=self._folder))
-        self._lock = os.open(work / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._work = work
-        return work
+        for _ in range(_ATTEMPTS):
+            work = Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=self._folder))
+            # Whoever cleans may be faster, in the moment between making and locking, and remove it.
+            with contextlib.suppress(FileNotFoundError):
+                lock = os.open(work / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if (work / LOCK_NAME).exists():
+                        self._work, self._lock = work, lock
+                        return work
+                os.close(lock)
+        raise BlockingIOError(errno.EAGAIN, "new folders are removed by somebody else")
 
     def _clean(self) -> None:
-        """Remove work directories whose process is gone; one that is being made just now keeps its own."""
+        """Remove work directories whose process is gone."""
         for left in self._folder.glob(f"{WORK_PREFIX}*"):
             try:
                 descriptor = os.open(left / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError:
-                # No lock yet: either it is being made now, or its process died within that moment; it is empty then.
+                # The lock comes first and goes last, so the directory is empty: its process died in that moment, or is
+                # just making it, and then makes another.
+                with contextlib.suppress(OSError):
+                    left.rmdir()
                 continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
             else:
-                shutil.rmtree(left, ignore_errors=True)
+                _remove_work(left)
             finally:
                 os.close(descriptor)
 
@@ -202,15 +214,8 @@ class FolderSink:
 
     def _empty_work(self) -> None:
         """Nothing half filed stays; the lock file does."""
-        if self._work is None:
-            return
-        try:
-            for left in self._work.iterdir():
-                if left.name != LOCK_NAME:
-                    shutil.rmtree(left, ignore_errors=True)
-        except OSError:
-            # The folder itself is gone, which the caller reports.
-            return
+        if self._work is not None:
+            _empty(self._work)
 
     def _unavailable(self, error: OSError) -> SinkUnavailableError:
         if error.errno in _NO_SPACE:
@@ -230,6 +235,23 @@ class FolderSink:
             hint="Look whether the folder is mounted, exists and can be written; filing goes on by itself.",
             step="C3",
         )
+
+
+def _empty(work: Path) -> None:
+    """Remove everything but the lock, as far as that is possible."""
+    # The directory itself may be gone, which is not noticed here.
+    with contextlib.suppress(OSError):
+        for left in work.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            elif left.name != LOCK_NAME:
+                left.unlink()
+
+
+def _remove_work(work: Path) -> None:
+    """Remove a work directory, its lock last: if this process dies meanwhile, the next one goes on with it."""
+    _empty(work)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _write(delivery: Delivery, made: Path) -> list[Path]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from docbus.consumers.sinks import folder as module
+from docbus.consumers.sinks import marks
 from docbus.consumers.sinks.folder import WORK_PREFIX, FolderSink
 from docbus.consumers.sinks.port import AlreadyThere, Conflict, Created
 from docbus.errors import ConfigurationError, DiskFullError, SinkUnavailableError
@@ -239,6 +241,101 @@ async def test_leftovers_of_a_crash_are_removed_and_those_of_the_living_kept(tmp
     assert not dead.exists()
     assert [Created] == [type(outcome) for outcome in outcomes]
     assert ["vn%3AH26~0193~1"] == names(tmp_path)
+
+
+async def test_leftover_that_a_crash_has_left_without_a_lock_is_removed(tmp_path: Path) -> None:
+    """A process may die before it has locked its new work directory, or after it has removed the lock of an old one."""
+    dead = tmp_path / f"{WORK_PREFIX}dead"
+    dead.mkdir()
+
+    sink = FolderSink(tmp_path)
+    await sink.start()
+    await sink.aclose()
+
+    assert not dead.exists()
+
+
+async def test_work_directory_that_another_process_cleans_away_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever cleans may take a directory that is just being made for one that a crash has left."""
+    make = tempfile.mkdtemp
+    made: list[str] = []
+
+    def make_and_lose(**named: Any) -> str:
+        made.append(make(**named))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose)
+
+    (outcome,) = await file(tmp_path, delivery())
+
+    assert isinstance(outcome, Created)
+    assert 2 == len(made)
+
+
+async def test_work_directory_that_is_cleaned_away_again_and_again_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast somebody cleans, a batch is not kept for ever: it is held, as by any system that takes nothing."""
+    make = tempfile.mkdtemp
+    made: list[str] = []
+
+    def make_and_lose(**named: Any) -> str:
+        made.append(make(**named))
+        Path(made[-1]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose)
+
+    with pytest.raises(ConfigurationError, match="removed by somebody else"):
+        await file(tmp_path, delivery())
+
+    assert 10 == len(made)
+
+
+async def test_lock_of_a_leftover_goes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If cleaning is broken off, what is left still has its lock, by which the next start knows it."""
+    dead = tmp_path / f"{WORK_PREFIX}dead"
+    (dead / "0" / "files").mkdir(parents=True)
+    (dead / "lock").touch()
+    left: list[list[str]] = []
+    unlink = os.unlink
+
+    def watch(path: Any, **named: Any) -> None:
+        left.append(names(dead))
+        unlink(path, **named)
+
+    monkeypatch.setattr(os, "unlink", watch)
+    sink = FolderSink(tmp_path)
+    await sink.start()
+    monkeypatch.undo()
+    await sink.aclose()
+
+    assert [["lock"]] == left
+    assert not dead.exists()
+
+
+async def test_mark_is_written_outside_of_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mark that a crash breaks off is in no document's directory, where it would stay."""
+    work, changes = tmp_path / "work", tmp_path / "document" / "changes"
+    (tmp_path / "document").mkdir()
+    work.mkdir()
+    seen: list[list[str]] = []
+    rename = Path.rename
+
+    def watch(path: Path, target: Path) -> Path:
+        seen.append(names(changes))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watch)
+    marks.Marker(tmp_path, work)._write(changes, "recall.json", b"{}")
+
+    assert [[]] == seen
+    assert ["recall.json"] == names(changes)
+    assert [] == names(work)
 
 
 async def test_missing_folder_is_named(tmp_path: Path) -> None:

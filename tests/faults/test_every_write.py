@@ -1,0 +1,127 @@
+"""A journey dies before, within and after every write that docbus does, and goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.faults.killing import ROOT
+from tests.faults.seams import all_database_calls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.campaign import Asked
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what an open file is called")
+LIST = ROOT / "tests" / "faults" / "writes.txt"
+ELSEWHERE = {
+    "cli.content:forget database let_go": "one transaction of an operator's command, who gives it again",
+    "cli.content:withdraw database take_back": "as client.content:ContentMethods.withdraw",
+    "client.content:ContentMethods.resend database resend": "one transaction; what it lets wait goes out as all else",
+    "consumers.answers:AnswerReader._take database store": "as Filing._store, where other folders receive; read again",
+    "consumers.fetching:Fetcher._fail database fail": "until it is committed the content is wanted, and looked for",
+    "consumers.fetching:Fetcher._look_later database retry": "only says when to look again; without it, at once",
+    "consumers.redrive:Redrive._do database write_settled": "until it is committed the request is due, and done again",
+    "consumers.starting:find_beginning database _skip": "an operator's choice where to begin, given at every start",
+    "producers.sending:Sender._transmit database mark_failures": "until it is committed the copy is sent, and refused",
+    "producers.uploading:Uploader._give_up database give_up": "until it is committed the file is read, and missing",
+    "producers.uploading:Uploader._note database note_trouble": "a text for people, written anew with every attempt",
+    "producers.uploading:Uploader._reconcile database mark_parts": "after a crash; until then the topic is read",
+}
+"""Writes that the journey does not come to, and what there is to say of a death at them."""
+LIMIT_SECONDS = 240
+"""Seconds for one test: the first of them waits until the exchange is founded and gone through once."""
+
+
+def _places() -> list[Asked]:
+    """Return where to die: at each moment of each write the first time, but after it the last time.
+
+    Before the next write of the same line is as good as after this one. ``make crashes`` takes them all.
+    """
+    return [
+        (name, moment, "last" if moment == "after" else "first")
+        for line in LIST.read_text("utf-8").splitlines()
+        for name, _, moments in [line.rpartition(": ")]
+        for moment in moments.split()
+    ]
+
+
+class _Campaign:
+    """A running campaign, whose results are asked for in any order."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._found: dict[Asked, str | None] = {}
+        self.writes = {tuple(one) for one in self._next()["writes"]}
+
+    def _next(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the campaign has ended early, with {self._process.wait()}"
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def error(self, asked: Asked) -> str | None:
+        """Return what is wrong after a death at a place."""
+        while asked not in self._found:
+            found = self._next()
+            self._found[tuple(found["place"])] = found["error"]
+        return self._found[asked]
+
+
+@pytest.fixture(scope="module")
+def campaign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Campaign]:
+    """Start a campaign through the places that this run has tests for, in the order of the tests."""
+    asked = [
+        item.callspec.params["place"]
+        for item in request.session.items
+        if item.path == request.path and "place" in getattr(getattr(item, "callspec", None), "params", ())
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.campaign", str(tmp_path_factory.mktemp("campaign"))],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdin is not None
+            json.dump(asked, process.stdin)
+            process.stdin.close()
+            yield _Campaign(process)
+        finally:
+            process.kill()
+
+
+@on_linux
+@pytest.mark.timeout(LIMIT_SECONDS)
+@pytest.mark.parametrize("place", _places(), ids=lambda place: re.sub(r"[^\w:.()/]+", "-", " ".join(place)))
+def test_journey_that_dies_at_a_write_ends_as_any_other(campaign: _Campaign, place: Asked) -> None:
+    """Whatever was done of the write, the next process brings everything to its end, once, and nothing is left over."""
+    assert None is campaign.error(place)
+
+
+@on_linux
+@pytest.mark.timeout(LIMIT_SECONDS)
+def test_list_has_every_write_of_the_journey(campaign: _Campaign) -> None:
+    """A write that is added has its crash tests, or this fails; ``tests.faults.campaign --list`` writes the list."""
+    listed = {(name, moment) for name, moment, _ in _places()}
+
+    assert set() == {name for name, _ in campaign.writes if " not wrapped: " in name}
+    assert listed == campaign.writes
+
+
+def test_every_write_to_the_database_is_listed() -> None:
+    """Whatever docbus stores in outbox or ledger, a journey dies there, or it stands here why it need not."""
+    listed = {name for name, _, _ in _places()}
+    stored = set(all_database_calls())
+
+    assert set() == ELSEWHERE.keys() - stored, "exceptions for what is there no more"
+    assert set() == listed & ELSEWHERE.keys(), "exceptions for what the journey comes to"
+    assert stored == {name for name in listed if " database " in name} | ELSEWHERE.keys()
