@@ -114,6 +114,9 @@ def _inbox(inbox: LedgerOverview) -> dict[str, str | None]:
     return {
         "  documents": f"{inbox.documents:,} decided, {inbox.refused:,} refused",
         "  streams": f"{inbox.streams:,} open, from {inbox.senders:,} agencies",
+        "  duplicates": f"{inbox.duplicates:,} records, each receipted again and filed once"
+        if inbox.duplicates
+        else None,
         "  statements missing": f"{inbox.missing:,}" if inbox.missing else None,
         "  waiting": f"{inbox.parked:,} records" if inbox.parked else None,
         "  content to fetch": _awaited(inbox.content),

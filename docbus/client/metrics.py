@@ -100,6 +100,7 @@ def figures(status: AgencyStatus, *, now_ms: int, outbox_bytes: int, certificate
     )
     yield _one("inbox_documents_total", "Documents decided, ever.", inbox.documents)
     yield _one("inbox_refused_total", "Statements refused for good, ever.", inbox.refused)
+    yield _one("inbox_duplicates_total", "Records whose statement had come before, ever.", inbox.duplicates)
     yield _one("inbox_findings", "Findings that are kept.", inbox.findings)
     yield _one("inbox_statements_missing", "Statements that have not come, though later ones have.", inbox.missing)
     yield _one("inbox_records_waiting", "Records that wait for something before they can be filed.", inbox.parked)

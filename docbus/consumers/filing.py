@@ -12,6 +12,7 @@ import structlog
 from docbus.clock import format_time
 from docbus.consumers import held, parking
 from docbus.consumers.aside import append_aside, aside_record, topic_of
+from docbus.consumers.duplicates import Duplicates, read_seen
 from docbus.consumers.inspection import key_of
 from docbus.consumers.items import bound_parking, close_ranks, decide, needs_of, ready_of
 from docbus.consumers.ledger import Ledger
@@ -117,6 +118,7 @@ class Filing:
         self._down_since: int | None = None
         self._seen_up = False
         self._held: frozenset[int] | None = None
+        self._duplicates = Duplicates()
         self.partitions: dict[int, PartitionState] = {}
         self.next_offsets: dict[int, int] = {}
         """Where to go on, of the partitions in which something was decided by this process."""
@@ -125,6 +127,7 @@ class Filing:
     async def load(self, partitions: dict[int, PartitionState]) -> None:
         """Begin with what the ledger says."""
         self.partitions = partitions
+        self._duplicates.load(await self._database.read(read_seen))
         await self.look()
 
     async def look(self) -> None:
@@ -307,12 +310,14 @@ class Filing:
         )
         settlement.add(ready, batch.context.streams, self._patience.factor)
         partitions = self._advance(batch.items, ready)
-        settlement.finish(closed=batch.sorter.closed, partitions=partitions.values())
+        seen = self._duplicates.look(ready, partitions)
+        settlement.finish(closed=batch.sorter.closed, partitions=partitions.values(), seen=seen)
         made = await self._patience.persist("ledger", lambda: self._database.write(settlement.write), DiskFullError)
         for item in ready:
             item.settled = True
         self.partitions.update(partitions)
         self.next_offsets |= {number: state.next_offset for number, state in partitions.items()}
+        self._duplicates.keep(seen)
         self._keep(settlement, batch)
         for code, sender, detail, *_ in [*settlement.findings, *made]:
             log.warning("finding", code=code, sender=sender, detail=detail)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from docbus.consumers.content_overview import AwaitedContent, awaited_content
+from docbus.consumers.duplicates import count_duplicates
 from docbus.consumers.held import read_held
 from docbus.consumers.values import SINK_STATE, read_value
 
@@ -91,6 +92,7 @@ class LedgerOverview:
         senders: Agencies that they come from.
         documents: Documents ever decided.
         refused: Statements refused for good.
+        duplicates: Records whose statement had come before; they are receipted again, and nothing else.
         missing: Statements that have not come, though later ones have.
         holes: The ranges of those, the first ones.
         held: Partitions of the inbox that this folder reads, if they were ever given out; None for all.
@@ -110,6 +112,7 @@ class LedgerOverview:
     senders: int
     documents: int
     refused: int
+    duplicates: int
     missing: int
     holes: tuple[MissingStatements, ...]
     parked: int
@@ -135,6 +138,7 @@ def overview(connection: sqlite3.Connection) -> LedgerOverview:
         senders=senders,
         documents=_row(connection, "SELECT count(*) FROM incoming_document")[0],
         refused=_row(connection, "SELECT count(*) FROM incoming WHERE reason IS NOT NULL")[0],
+        duplicates=count_duplicates(connection),
         missing=_row(connection, "SELECT coalesce(sum(last - first + 1), 0) FROM incoming_hole WHERE missed")[0],
         holes=_holes(connection),
         parked=_row(connection, _PARKED, _held_values(held))[0],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from docbus.consumers.changes import ChangeAnswer
+    from docbus.consumers.duplicates import Seen
     from docbus.consumers.inspection import Passed, StreamKey
     from docbus.consumers.items import Item
     from docbus.consumers.ledger import StreamEntry
@@ -81,6 +82,7 @@ class Settlement:
         self._holes: dict[StreamKey, None] = {}
         self._closed: Sequence[tuple[StreamKey, int]] = ()
         self._partitions: Iterable[PartitionState] = ()
+        self._seen: Seen | None = None
         self._new_wanted: list[NewWanted] = []
         self._wanted_ahead: list[Sequence[NewWanted]] = []
         self._with_content: list[BodyKey] = []
@@ -147,9 +149,11 @@ class Settlement:
                 self._take(item, streams)
         self._make_receipts()
 
-    def finish(self, *, closed: Sequence[tuple[StreamKey, int]], partitions: Iterable[PartitionState]) -> None:
-        """Add epochs to be closed, and positions of partitions."""
-        self._closed, self._partitions = closed, partitions
+    def finish(
+        self, *, closed: Sequence[tuple[StreamKey, int]], partitions: Iterable[PartitionState], seen: Seen
+    ) -> None:
+        """Add epochs to be closed, positions of partitions, and what was seen of duplicates."""
+        self._closed, self._partitions, self._seen = closed, partitions, seen
 
     def _want(self, item: Item) -> None:
         """Content of a document whose turn it is is always wanted; of others as far as there are not too many rows."""
@@ -306,6 +310,8 @@ class Settlement:
             _PARTITION,
             [(p.partition, p.begun_at, p.next_offset, p.anchor_offset, p.anchor_digest) for p in self._partitions],
         )
+        if self._seen is not None:
+            self._seen.write(connection, now_ms)
         return made
 
     def _write_holes(self, connection: sqlite3.Connection) -> None:
@@ -372,6 +378,9 @@ INSERT INTO set_aside (topic, reason, count, at) VALUES (?, ?, ?, ?)
 ON CONFLICT (topic, reason) DO UPDATE SET count = count + excluded.count, at = excluded.at
 """
 _PARTITION = """
-INSERT OR REPLACE INTO inbox_partition (partition, begun_at, next_offset, anchor_offset, anchor_digest)
-VALUES (?, ?, ?, ?, ?)
+INSERT INTO inbox_partition (partition, begun_at, next_offset, anchor_offset, anchor_digest, highest)
+VALUES (?1, ?2, ?3, ?4, ?5, ?3)
+ON CONFLICT (partition) DO UPDATE SET begun_at = excluded.begun_at, next_offset = excluded.next_offset,
+    anchor_offset = excluded.anchor_offset, anchor_digest = excluded.anchor_digest,
+    highest = max(highest, excluded.highest)
 """

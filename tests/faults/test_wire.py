@@ -37,7 +37,7 @@ async def test_model_says_what_docbus_reports(tmp_path: Path, monkeypatch: pytes
 
         assert {Told(0, 3, "stream_fork"), Told(0, 4, "envelope_malformed")} == model.aside
         assert {Told(0, 1, "stream_hole"), Told(0, 3, "stream_fork")} == model.findings
-        assert 1 == model.duplicates
+        assert {0: 1} == dict(model.duplicates)
         assert [] == model.wrong == await model.check_quarantine(made.bus)
         reported = made.rows("SELECT partition, at_offset, code FROM finding")
         assert model.findings == {Told(*row) for row in reported}

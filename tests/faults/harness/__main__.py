@@ -180,7 +180,7 @@ def effects_of(world: World, wire: check.Wire) -> Iterator[tuple[int, str]]:
         yield count, what
     inboxes = wire.inboxes.values()
     yield sum(len(inbox.aside) for inbox in inboxes), "records in the inboxes that belong into quarantine"
-    yield sum(inbox.duplicates for inbox in inboxes), "records that came before"
+    yield sum(inbox.duplicates.total() for inbox in inboxes), "records that came before"
     yield sum(len(inbox.findings) - len(inbox.holes) for inbox in inboxes), "forks"
     yield sum(len(inbox.holes) for inbox in inboxes), "holes"
 

@@ -122,7 +122,15 @@ def check_findings(world: World, wire: Wire) -> list[str]:
                 if topic != "quarantine" or reason not in reasons:
                     wrong.append(f"{process.name} counts {reason} in {topic}")
             waiting = {row[0] for row in rows(database, "SELECT DISTINCT partition FROM parked")}
-            done |= {row for row in rows(database, _DECIDED) if row[0] not in waiting}
+            here = {row for row in rows(database, _DECIDED) if row[0] not in waiting}
+            done |= here
+            counted = dict(rows(database, "SELECT partition, sum(count) FROM duplicate GROUP BY partition"))
+            wrong += [
+                f"{process.name} counts {counted.get(partition, 0)} duplicates in partition {partition}"
+                f", where {inbox.duplicates[partition]} are"
+                for partition, end in here & set(inbox.ends.items())
+                if counted.get(partition, 0) != inbox.duplicates[partition]
+            ]
         # What waits where its partition has moved away stays there, and another instance decides it (ADR 0014).
         wrong += [
             f"{code}/{partition}: no instance has decided all {end} records and waits for none of them"

@@ -7,6 +7,7 @@ does not verify, for the reason that he had in mind.
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,7 +46,7 @@ class Inbox:
         aside: What belongs into quarantine.
         findings: What is to be found of statements that verify.
         holes: (Epoch, first, last) of what is missing.
-        duplicates: Records that came before.
+        duplicates: How many records came before, by partition.
         ends: Partition to the offset behind its last record.
         wrong: What should not be on the wire at all.
     """
@@ -57,7 +58,7 @@ class Inbox:
         self.aside: set[Told] = set()
         self.findings: set[Told] = set()
         self.holes: set[tuple[bytes, int, int]] = set()
-        self.duplicates = 0
+        self.duplicates: Counter[int] = Counter()
         self.ends: dict[int, int] = {}
         self.wrong: list[str] = []
 
@@ -101,7 +102,7 @@ class Inbox:
         stream = self.streams.setdefault(epoch, {})
         known = stream.get(sequence)
         if known is not None and known[0] == digest:
-            self.duplicates += 1
+            self.duplicates[record.partition] += 1
             return
         own = self.senders[epoch] == id_of(FORKER)
         if known is not None:
