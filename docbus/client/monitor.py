@@ -23,6 +23,9 @@ TICK_SECONDS = 15.0
 LOOK_SECONDS = 60.0
 """Seconds that one look may take; brokers that do not answer are given up long before."""
 
+LOOKS_RATIO = 20
+"""Times as long as it took is waited before the next look: counting ten million copies takes seconds."""
+
 ReadStatus = Callable[[], Awaitable["AgencyStatus"]]
 
 
@@ -78,6 +81,7 @@ class Monitor:
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self._read = read
+        self._clock = clock
         self._tick_seconds = tick_seconds
         self._overdue = OverdueLog()
         self._exposition = (
@@ -102,9 +106,11 @@ class Monitor:
 
     async def _watch(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            began = self._clock.monotonic()
             await self._look()
+            took = self._clock.monotonic() - began
             try:
-                async with asyncio.timeout(self._tick_seconds):
+                async with asyncio.timeout(max(self._tick_seconds, LOOKS_RATIO * took)):
                     await stop.wait()
             except TimeoutError:
                 continue

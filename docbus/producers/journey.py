@@ -201,22 +201,25 @@ def _arrival(row: tuple[Any, ...], state: CopyState) -> tuple[StatusRecord, ...]
     return (StatusRecord(recipient, recipient, StatusCode.ARRIVED, settled_at, settled_at, flagged=False, note=None),)
 
 
-_UNSENT = (CopyState.HELD, CopyState.WAITING, CopyState.SEALED)
+# One pass and no groups: sorting rows into groups would take memory for each of them.
+_COUNTS = """
+SELECT count(*) FILTER (WHERE state IN (0, 1, 7) AND lane != 2 /* receipts */),
+    count(*) FILTER (WHERE state = 2 AND lane != 2),
+    count(*) FILTER (WHERE state = 3 AND lane != 2),
+    count(*) FILTER (WHERE state = 4 AND lane != 2),
+    count(*) FILTER (WHERE state = 5 AND lane != 2),
+    count(*) FILTER (WHERE state IN (0, 1, 7) AND lane = 2),
+    min(outgoing) FILTER (WHERE state IN (0, 1, 7) AND lane != 2),
+    min(sent_at) FILTER (WHERE state = 2 AND lane != 2)
+FROM copy
+"""
 
 
 def counts(connection: sqlite3.Connection) -> OutboxCounts:
     """Return the outbox's figures; reads the state of every copy there is, about 5 million a second."""
-    by_state: dict[int, tuple[int, int | None, int | None]] = {}
-    receipts_waiting = 0
-    for state, receipts, count, oldest_outgoing, oldest_sent_at in connection.execute(
-        "SELECT state, lane = 2 /* receipts */, count(*), min(outgoing), min(sent_at) FROM copy GROUP BY 1, 2"
-    ):
-        if not receipts:
-            by_state[state] = count, oldest_outgoing, oldest_sent_at
-        elif state in _UNSENT:
-            receipts_waiting += count
-    unsent = [by_state[state] for state in _UNSENT if state in by_state]
-    oldest = min((entry[1] for entry in unsent if entry[1] is not None), default=None)
+    accepted, sent, received, refused, failed, receipts_waiting, oldest, oldest_sent_at = connection.execute(
+        _COUNTS
+    ).fetchone()
     accepted_at = connection.execute("SELECT accepted_at FROM outgoing WHERE outgoing = ?", (oldest,)).fetchone()
     blocked = connection.execute(
         "SELECT s.recipient, e.lane, s.sequence - s.sent, s.failures, s.failed_at, s.error"
@@ -229,7 +232,6 @@ def counts(connection: sqlite3.Connection) -> OutboxCounts:
         " ORDER BY c.outgoing LIMIT ?",
         (MAX_UNDELIVERED,),
     )
-    none = (0, None, None)
     return OutboxCounts(
         undelivered=tuple(
             Undelivered(
@@ -241,14 +243,14 @@ def counts(connection: sqlite3.Connection) -> OutboxCounts:
             )
             for document_id, revision, recipient, state, since in undelivered
         ),
-        accepted=sum(entry[0] for entry in unsent),
-        sent=by_state.get(CopyState.SENT, none)[0],
-        received=by_state.get(CopyState.RECEIVED, none)[0],
-        refused=by_state.get(CopyState.REFUSED, none)[0],
-        failed=by_state.get(CopyState.FAILED, none)[0],
+        accepted=accepted,
+        sent=sent,
+        received=received,
+        refused=refused,
+        failed=failed,
         receipts_waiting=receipts_waiting,
         oldest_accepted_at=None if accepted_at is None else accepted_at[0],
-        oldest_sent_at=by_state.get(CopyState.SENT, none)[2],
+        oldest_sent_at=oldest_sent_at,
         used_bytes=used_bytes(connection),
         content=content_counts(connection),
         blocked=tuple(

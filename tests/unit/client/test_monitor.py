@@ -93,3 +93,20 @@ async def test_status_that_cannot_be_read_is_logged_and_tried_again(error: Excep
     lines = await looks(read, stop)
 
     assert ["status_not_read"] * 2 == [line["event"] for line in lines]
+
+
+async def test_looks_that_take_long_are_rare(tmp_path: Path) -> None:
+    """Watching takes a twentieth of the time at most: after a look that took long, the next one comes later."""
+    stop, clock, seen = asyncio.Event(), FakeClock(), []
+
+    async def read() -> AgencyStatus:
+        seen.append(1)
+        clock.advance(100.0)
+        asyncio.get_running_loop().call_soon(stop.set)
+        return empty_status(tmp_path)
+
+    monitor = Monitor(read=read, clock=clock, address=None, outbox_bytes=1, certificate_expires_at=0, tick_seconds=0.0)
+    async with asyncio.timeout(PATIENCE):
+        await monitor.run(stop)
+
+    assert [1] == seen

@@ -9,7 +9,7 @@ from docbus.clock import SystemClock
 from docbus.envelope.statement import Reference
 from docbus.errors import DocumentError, WaitTimeoutError
 from docbus.producers.epochs import begin_epoch, requeue
-from docbus.producers.journey import Journey, counts, journey, wait
+from docbus.producers.journey import _COUNTS, Journey, counts, journey, wait
 from docbus.producers.outbox import fail_copies
 from docbus.producers.receipts import match
 from docbus.producers.statuses import record_status
@@ -218,3 +218,10 @@ def test_copies_that_are_listed_are_bounded(database: Database, monkeypatch: pyt
     found = database.read_now(counts)
 
     assert (["a", "b"], 4) == ([one.document_id for one in found.undelivered], found.accepted)
+
+
+def test_counting_takes_no_memory_for_what_it_counts(database: Database) -> None:
+    """However many copies there are, they are counted in one pass, and neither sorted nor put into groups."""
+    plan = database.read_now(lambda c: c.execute(f"EXPLAIN QUERY PLAN {_COUNTS}").fetchall())
+
+    assert ["SCAN copy"] == [line for *_, line in plan]
