@@ -45,6 +45,12 @@ def no_earlier(clock: Clock, signed_at: int) -> int:
 
 
 def format_time(milliseconds: int) -> str:
-    """RFC 3339 in UTC with milliseconds, such as ``2026-11-23T09:00:00.000Z``."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    """RFC 3339 in UTC with milliseconds, such as ``2026-11-23T09:00:00.000Z``.
+
+    A time that no calendar has, as only somebody makes who lies about it, is returned as ``… ms``.
+    """
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{milliseconds} ms"
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

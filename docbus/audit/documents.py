@@ -140,7 +140,7 @@ class Statuses:
             visible: Tells whether an agency's inbox was read, so that requests to it are known.
         """
         return [
-            self._journey(document, recipient, sorted(reports, key=place), known=visible(recipient))
+            self._journey(document, recipient, _in_order(sorted(reports, key=place)), known=visible(recipient))
             for (document, recipient), reports in sorted(self._reports.items())
         ]
 
@@ -170,3 +170,15 @@ class Statuses:
         _state, flagged = replay(codes, amending)
         impossible = sorted({*unknown, *(origin[at] for at in flagged if origin[at] >= 0)})
         return Journey(document, recipient, tuple(reports), tuple(impossible))
+
+
+def _in_order(reports: list[Report]) -> list[Report]:
+    """Put reports of each stream in the order that their issuer has signed; streams keep the places they have.
+
+    In which order brokers have stored them says nothing about the issuer.
+    """
+    streams: dict[int, list[Report]] = {}
+    for report in reports:
+        streams.setdefault(report.stream, []).append(report)
+    signed = {stream: iter(sorted(found, key=lambda one: one.sequence)) for stream, found in streams.items()}
+    return [next(signed[report.stream]) for report in reports]

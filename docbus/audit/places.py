@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _OFFSET_BITS = 44
 """Bits of an offset within a packed place: 17 million million records in one partition."""
 _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
+MAX_OFFSET = _OFFSET_MASK
+"""Of a record that a replay can name: at a million records a second a partition has it after half a year of nothing
+else."""
 MAX_INBOXES = 1 << 20
 """Partitions in one replay: eight for each agency of the national directory. A packed place has 64 bits."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from docbus.audit.assembly import Assembly
 from docbus.audit.bounds import AtTime, Bounding
 from docbus.audit.findings import DIRECTORY_BROKEN, KINDS, OFFSET_GAP, Findings, witness
-from docbus.audit.places import Inboxes, Place
+from docbus.audit.places import MAX_OFFSET, Inboxes, Place
 from docbus.audit.reading import read_record
 from docbus.audit.reducer import Reducer
 from docbus.audit.report import ReplayReport, Unreadable, verdict_of
@@ -235,9 +235,14 @@ class Replay:
                 return None
             return []
         cursor.attempts = 0
-        kept = [record for record in batch if record.offset < inbox.end]
+        last = batch[-1].offset
+        if last > MAX_OFFSET:
+            text = f"a record has offset {last}, which no log reaches; what lies behind {MAX_OFFSET} is not read"
+            self._give_up(cursor, "offset_impossible", text)
+            last = inbox.end
+        kept = [record for record in batch if record.offset < min(inbox.end, MAX_OFFSET + 1)]
         self._note_gaps(cursor, kept)
-        cursor.offset = batch[-1].offset + 1
+        cursor.offset = last + 1
         return kept
 
     def _note_gaps(self, cursor: _Cursor, batch: Sequence[Record]) -> None:

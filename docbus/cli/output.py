@@ -76,10 +76,8 @@ def when(milliseconds: int | None, missing: str = "–") -> str:
     """Return a time in UTC as RFC 3339, to the second."""
     if milliseconds is None:
         return missing
-    try:
-        return format_time(milliseconds)[:19] + "Z"
-    except (ValueError, OverflowError, OSError):
-        return f"{milliseconds} ms"
+    text = format_time(milliseconds)
+    return f"{text[:19]}Z" if text.endswith("Z") else text
 
 
 def plain(value: object, name: str = "") -> Any:

@@ -57,7 +57,13 @@ def _show(found: AgencyStatus) -> None:
     work = {"sending": found.sending or nobody, "receiving": found.receiving or nobody}
     inbox = _inbox(found.inbox) | {"  content expires from": _expiry(found.expiry)}
     outbox = _outbox(found.outbox) | _overdue(found.overdue)
-    pairs({"directory": known} | work | outbox | {"inbox": lag} | inbox)
+    following = {
+        "  TROUBLE": found.directory_trouble,
+        "  followed here": f"to entry {found.followed}, not further"
+        if directory is not None and found.followed is not None and found.followed < directory.position
+        else None,
+    }
+    pairs({"directory": known} | following | work | outbox | {"inbox": lag} | inbox)
     _tables(found)
 
 

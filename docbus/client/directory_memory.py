@@ -43,7 +43,7 @@ class DirectoryMemory:
 
         Afterwards another process of this folder may have seen a newer one, and nobody has cut anything back.
         """
-        return await self._database.read(_read)
+        return await self._database.read(read_seen_entry)
 
     async def kept(self) -> list[tuple[bytes, int]]:
         """Return the records that are kept, from the genesis on, each with its offset."""
@@ -70,18 +70,7 @@ class DirectoryMemory:
         Raises:
             DirectoryError: It ends earlier, or has another entry where one was seen.
         """
-        if seen is not None:
-            position, entry_hash = seen
-            if snapshot.position < position:
-                raise DirectoryError(
-                    f"the directory ends at entry {snapshot.position}, and this agency has seen entry {position}",
-                    hint="Somebody has cut it back: ask the registrar, and whoever runs the brokers, before going on.",
-                )
-            if snapshot.hash_at(position) != entry_hash:
-                raise DirectoryError(
-                    f"entry {position} of the directory is not the one that this agency has seen",
-                    hint="Somebody shows another directory: ask the registrar, and whoever runs the brokers.",
-                )
+        compare(snapshot, seen)
         rows = self._rows()
         await self._database.write(lambda connection: _write(connection, snapshot, rows))
 
@@ -104,7 +93,29 @@ class DirectoryMemory:
         await asyncio.gather(*self._writing, return_exceptions=True)
 
 
-def _read(connection: sqlite3.Connection) -> SeenEntry | None:
+def compare(snapshot: TrustSnapshot, seen: SeenEntry | None) -> None:
+    """Return if a directory goes on from what was seen before it was read.
+
+    Raises:
+        DirectoryError: It ends earlier, or has another entry where one was seen.
+    """
+    if seen is None:
+        return
+    position, entry_hash = seen
+    if snapshot.position < position:
+        raise DirectoryError(
+            f"the directory ends at entry {snapshot.position}, and this agency has seen entry {position}",
+            hint="Somebody has cut it back: ask the registrar, and whoever runs the brokers, before going on.",
+        )
+    if snapshot.hash_at(position) != entry_hash:
+        raise DirectoryError(
+            f"entry {position} of the directory is not the one that this agency has seen",
+            hint="Somebody shows another directory: ask the registrar, and whoever runs the brokers.",
+        )
+
+
+def read_seen_entry(connection: sqlite3.Connection) -> SeenEntry | None:
+    """Return position and hash of the newest entry that this folder has followed, None if it never has."""
     found = dict(connection.execute("SELECT name, value FROM outbox WHERE name IN (?, ?)", (_POSITION, _HASH)))
     return (int(found[_POSITION]), found[_HASH]) if len(found) == 2 else None  # noqa: PLR2004 - both or none
 
@@ -113,7 +124,7 @@ def _write(connection: sqlite3.Connection, snapshot: TrustSnapshot, rows: list[t
     connection.executemany(
         "INSERT INTO directory (position, at_offset, record) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows
     )
-    known = _read(connection)
+    known = read_seen_entry(connection)
     if known is None or snapshot.position > known[0]:
         connection.executemany(
             "INSERT OR REPLACE INTO outbox (name, value) VALUES (?, ?)",

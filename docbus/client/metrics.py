@@ -120,6 +120,10 @@ def figures(status: AgencyStatus, *, now_ms: int, outbox_bytes: int, certificate
         "When large content begins to expire that was not fetched, since 1970; none if nothing waits.",
         None if expiry is None else expiry / _MS,
     )
+    followed = float(status.directory_trouble is None)
+    yield _one(
+        "directory_followed", "0 if the directory cannot be followed, so that revocations go unnoticed.", followed
+    )
     directory = status.directory
     yield _one("directory_entry", "Last entry of the directory.", None if directory is None else directory.position)
     yield _one(

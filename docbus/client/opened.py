@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.producers.drain import Drain
     from docbus.producers.publisher import Publisher
+    from docbus.registry.follow import DirectoryFollower
     from docbus.settings import Settings
     from docbus.storage.content import ContentFolder
     from docbus.storage.database import Database
@@ -29,6 +30,7 @@ class OpenAgency:
     content: ContentFolder
     _clock: Clock
     _drain: Drain
+    _follower: DirectoryFollower
     _publisher: Publisher
     _signer: Signer
     _decrypters: Sequence[Decrypter]
@@ -38,6 +40,12 @@ class OpenAgency:
         """The agency's name in the directory."""
         agency = self.snapshot.agency(self.id)
         return self.id if agency is None else agency.name
+
+    @property
+    def directory_trouble(self) -> str | None:
+        """Why the directory cannot be followed at the moment, None if it is."""
+        failure = self._follower.failure or self._follower.trouble
+        return None if failure is None else failure.text
 
     @property
     def snapshot(self) -> TrustSnapshot:

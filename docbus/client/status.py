@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import agency_id, open_transport
+from docbus.client.directory_memory import compare, read_seen_entry
 from docbus.client.expiry import ContentExpiry, content_expiry
 from docbus.client.local import open_state
 from docbus.consumers.overview import LedgerOverview, overview
 from docbus.consumers.subscriber import LOCK_NAME as INBOX_LOCK
-from docbus.errors import IdentityError, TransportError, WaitTimeoutError
+from docbus.errors import DirectoryError, IdentityError, TransportError, WaitTimeoutError
 from docbus.producers.drain import LOCK_NAME as OUTBOX_LOCK
 from docbus.producers.journey import OutboxCounts, counts
 from docbus.producers.overdue import OverdueStage, overdue
@@ -21,6 +22,7 @@ from docbus.transport import topics
 if TYPE_CHECKING:
     import sqlite3
 
+    from docbus.client.directory_memory import SeenEntry
     from docbus.client.opened import OpenAgency
     from docbus.clock import Clock
     from docbus.errors import DocbusError
@@ -52,6 +54,8 @@ class AgencyStatus:
         lag: By partition of the inbox that this folder reads, records stored and not yet decided; None if the bus
             cannot be reached.
         directory: None if it cannot be read.
+        followed: The last entry of it that whoever works in this folder has followed; None if nobody ever has.
+        directory_trouble: Why the directory cannot be followed, or is not the one that was seen before.
         trouble: Why the bus cannot be reached or read; everything else is true all the same.
         sending: Which process of this folder sends, or None.
         receiving: Which process of this folder receives, or None.
@@ -66,6 +70,8 @@ class AgencyStatus:
     inbox: LedgerOverview
     lag: dict[int, int] | None
     directory: DirectoryState | None
+    followed: int | None
+    directory_trouble: str | None
     trouble: DocbusError | None
     sending: str | None
     receiving: str | None
@@ -75,7 +81,7 @@ class AgencyStatus:
 async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
     """Read the state of an open agency."""
     now_ms = clock.now_ms()
-    outbox, late, inbox = await agency.database.read_apart(lambda c: _local(c, agency.settings, now_ms))
+    outbox, late, inbox, seen = await agency.database.read_apart(lambda c: _local(c, agency.settings, now_ms))
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     trouble: DocbusError | None = None
@@ -93,6 +99,8 @@ async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
         inbox=inbox,
         lag=lag,
         directory=_directory(agency.snapshot),
+        followed=None if seen is None else seen[0],
+        directory_trouble=agency.directory_trouble,
         trouble=trouble,
         sending=holder_of(agency.settings.folder / OUTBOX_LOCK),
         receiving=holder_of(agency.settings.folder / INBOX_LOCK),
@@ -110,10 +118,11 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
     agency = agency_id(settings)
     now_ms = clock.now_ms()
     with open_state(settings) as database:
-        outbox, late, inbox = await database.read(lambda c: _local(c, settings, now_ms))
+        outbox, late, inbox, seen = await database.read(lambda c: _local(c, settings, now_ms))
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     snapshot: TrustSnapshot | None = None
+    changed: str | None = None
     trouble: DocbusError | None = None
     transport = open_transport(settings)
     try:
@@ -121,6 +130,10 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
         lag = await _lag(transport, agency, inbox)
         expiry = await content_expiry(transport, agency, inbox, now_ms)
+        compare(snapshot, seen)
+    except DirectoryError as error:
+        changed = error.text
+        trouble = None if snapshot is not None else error
     except (TransportError, IdentityError, WaitTimeoutError) as error:
         trouble = error
     finally:
@@ -136,6 +149,8 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         inbox=inbox,
         lag=lag,
         directory=None if snapshot is None else _directory(snapshot),
+        followed=None if seen is None else seen[0],
+        directory_trouble=changed,
         trouble=trouble,
         sending=holder_of(settings.folder / OUTBOX_LOCK),
         receiving=holder_of(settings.folder / INBOX_LOCK),
@@ -145,9 +160,10 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
 
 def _local(
     connection: sqlite3.Connection, settings: Settings, now_ms: int
-) -> tuple[OutboxCounts, tuple[OverdueStage, ...], LedgerOverview]:
+) -> tuple[OutboxCounts, tuple[OverdueStage, ...], LedgerOverview, SeenEntry | None]:
     """Return what the folder knows by itself, as of one moment."""
-    return counts(connection), overdue(connection, settings.deadlines.deadlines, now_ms), overview(connection)
+    late = overdue(connection, settings.deadlines.deadlines, now_ms)
+    return counts(connection), late, overview(connection), read_seen_entry(connection)
 
 
 async def _lag(transport: Transport, agency: str, inbox: LedgerOverview) -> dict[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from docbus.consumers.parking import CONTENT, REQUESTED_PARTITION
 from docbus.consumers.values import read_value, write_value
 
 if TYPE_CHECKING:
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _NAME = "held partitions"
-_FORGET_CONTENT = """
+_FORGET_CONTENT = f"""
 DELETE FROM wanted WHERE NOT EXISTS (
     SELECT 1 FROM parked p WHERE p.sender = wanted.sender AND p.epoch = wanted.epoch
-        AND p.partition IN (SELECT value FROM json_each((SELECT value FROM ledger_state WHERE name = ?)))
+        AND (p.partition = {REQUESTED_PARTITION}
+            OR p.partition IN (SELECT value FROM json_each((SELECT value FROM ledger_state WHERE name = ?))))
 ) RETURNING wanted
-"""
+"""  # noqa: S608 - a number of ours
 
 
 def write_held(connection: sqlite3.Connection, partitions: Collection[int]) -> list[int]:
@@ -31,6 +33,8 @@ def write_held(connection: sqlite3.Connection, partitions: Collection[int]) -> l
         It is wanted again when its document has its turn.
     """
     write_value(connection, _NAME, sorted(partitions))
+    # What waits for content that was let go with an earlier change is looked at now, and wants it again.
+    connection.execute("UPDATE parked SET due_at = 0 WHERE cause = ?", (CONTENT,))
     return [number for (number,) in connection.execute(_FORGET_CONTENT, (_NAME,)).fetchall()]
 
 

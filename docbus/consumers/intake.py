@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from docbus.clock import no_earlier
 from docbus.consumers.attempts import CRASH_LOOP, portion_of
 from docbus.consumers.inspection import Failed
-from docbus.errors import TransportError
+from docbus.errors import BrokerUnavailableError, TransportError
 from docbus.limits import MIB
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Record, Subscription
 
+MAX_OFFSET = 1 << 53
+"""Of a record: more than any log has, and what follows it still fits the ledger's 64-bit integers."""
 MAX_FETCH_RECORDS = 1024
 """Records of one fetch: one transaction and one receipt per stream for so many."""
 MAX_FETCH_BYTES = 16 * MIB
@@ -80,17 +82,19 @@ class Intake:
             StopReceiving: The stop came while no broker answered.
             TransportError: Reading is not possible, in a way that does not heal.
         """
-        records = await self._patience.persist(
-            "inbox",
-            lambda: subscription.fetch(
+
+        async def fetch() -> list[Record]:
+            found = await subscription.fetch(
                 max_records=portion_of(self._attempts.near(subscription.assigned, self._next_offset))
                 or MAX_FETCH_RECORDS,
                 max_bytes=MAX_FETCH_BYTES,
                 wait=wait,
                 express=express,
-            ),
-            TransportError,
-        )
+            )
+            _check_offsets(found)
+            return found
+
+        records = await self._patience.persist("inbox", fetch, TransportError)
         generation = subscription.generation
         return Fetched(records, await self.inspect(records, f"inspected, express {express}"), generation, express)
 
@@ -121,3 +125,18 @@ class Intake:
         for index, failed in condemned.items():
             found.insert(index, failed)
         return found
+
+
+def _check_offsets(records: Sequence[Record]) -> None:
+    """Refuse to read on where a broker says what no log can have; the ledger could not say where to go on.
+
+    Raises:
+        BrokerUnavailableError: It is waited for until somebody mends the topic.
+    """
+    for record in records:
+        if record.offset > MAX_OFFSET:
+            raise BrokerUnavailableError(
+                f"the broker has a record of {record.topic}/{record.partition} at offset {record.offset}, which no log"
+                " reaches",
+                hint="Ask whoever runs the brokers: the topic has to be mended.",
+            )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from docbus.consumers.content_overview import AwaitedContent, awaited_content
 from docbus.consumers.duplicates import count_duplicates
 from docbus.consumers.held import read_held
+from docbus.consumers.parking import REQUESTED_PARTITION
 from docbus.consumers.values import SINK_STATE, read_value
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ _PARKED = "SELECT count(*) FROM parked WHERE ?1 IS NULL OR partition IN (SELECT 
 
 
 def _held_values(held: frozenset[int] | None) -> tuple[str | None]:
-    return (None if held is None else json.dumps(sorted(held)),)
+    return (None if held is None else json.dumps(sorted(held | {REQUESTED_PARTITION})),)
 
 
 def _row(connection: sqlite3.Connection, query: str, values: tuple[object, ...] = ()) -> tuple[int, ...]:

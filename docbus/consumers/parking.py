@@ -43,6 +43,8 @@ TOO_MANY = "parked_too_many"
 INDETERMINATE = "indeterminate"
 RETRY = "retry"
 BEHIND = "behind"
+REQUESTED_PARTITION = -1
+"""Of a record that an operator requested: it is in no partition that a group could give to somebody else."""
 CONTENT = "content"
 CONTENT_CHECK_MS = 60_000
 """Milliseconds after which a record that waits for content is looked at again, should nobody have said that it came."""
@@ -114,7 +116,8 @@ def due_of(
     return {
         key: stream
         for key, stream in waiting.items()
-        if (is_due(stream, now_ms) or (changed and stream.cause == INDETERMINATE)) and stream.partition in assigned
+        if (is_due(stream, now_ms) or (changed and stream.cause == INDETERMINATE))
+        and (stream.partition in assigned or stream.partition == REQUESTED_PARTITION)
     }
 
 

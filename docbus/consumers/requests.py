@@ -1,7 +1,8 @@
 """Requests: the acts in force, one for each record that somebody decided about, and what came of them.
 
 An act takes effect by being read from the agency's ledger topic, in the order it has there, see
-:mod:`docbus.consumers.acts`. Of several about one record the first holds, except that
+:mod:`docbus.consumers.acts`, and once: a copy that somebody stores again is none. Of several about one record the
+first holds, except that
 
 - one that was in vain is replaced by any later one, so that it can be tried again once its cause is mended;
 - a rejection replaces what was requested and not yet done.
@@ -118,6 +119,7 @@ def put_acts(connection: sqlite3.Connection, acts: Sequence[tuple[int, bytes, Ac
         connection: Inside a transaction.
         acts: (Offset in the ledger topic, digest, act), in the topic's order.
     """
+    acts = [(offset, digest, act) for offset, digest, act in acts if _is_first(connection, digest, offset)]
     own = {digest for _, digest, _ in acts if connection.execute(_OWN, (digest,)).fetchone()}
     connection.executemany(
         _PUT,
@@ -142,6 +144,12 @@ def put_acts(connection: sqlite3.Connection, acts: Sequence[tuple[int, bytes, Ac
         ],
     )
     connection.executemany("DELETE FROM own_act WHERE digest = ?", [(digest,) for digest in own])
+
+
+def _is_first(connection: sqlite3.Connection, digest: bytes, offset: int) -> bool:
+    """Tell whether an act is read for the first time: a copy of it, and the topic read again, say nothing new."""
+    noted = connection.execute("INSERT OR IGNORE INTO act_read (digest, at_offset) VALUES (?, ?)", (digest, offset))
+    return noted.rowcount == 1
 
 
 def read_due(connection: sqlite3.Connection, now_ms: int) -> list[Request]:

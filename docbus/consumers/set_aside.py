@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from docbus.consumers.aside import FOREIGN_PREFIX
+from docbus.consumers.parking import REQUESTED_PARTITION
 from docbus.consumers.spans import PARTITION, READ_BYTES, READ_RECORDS, READ_SECONDS, bounds_of
 from docbus.errors import TransportError
 from docbus.limits import MIB
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 
 MAX_READ_BYTES = 16 * MIB
 """Bytes of records by number that are in memory at once."""
+
+
+INT64_END = 1 << 63
+"""What a database takes for a number is less."""
+MAX_DIGITS = len(str(INT64_END))
+"""Digits of a partition or an offset in our headers, which anybody who can write to the topic may have changed."""
+MAX_TIME_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, after which RFC 3339 has no times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +133,16 @@ async def read_numbers(transport: Transport, topic: str, numbers: Collection[int
 
 
 def original_of(record: Record, agency: str) -> Record:
-    """Return the record as it was in the inbox; value and key are exact, all else is as our headers say: hints."""
+    """Return the record as it was in the inbox, value and key exact, and its headers and time as ours say: hints.
+
+    Its place is none of the inbox: what our headers say of it is not signed, and whoever changed it could let the
+    record wait in a partition that nobody reads here.
+    """
     found = set_aside_of(record)
     return Record(
-        topic=found.topic or topics.inbox(agency),
-        partition=found.partition or 0,
-        offset=found.offset or 0,
+        topic=topics.inbox(agency),
+        partition=REQUESTED_PARTITION,
+        offset=record.offset,
         timestamp_ms=record.timestamp_ms if found.stored_at is None else found.stored_at,
         key=record.key,
         value=record.value,
@@ -156,7 +169,7 @@ def set_aside_of(record: Record) -> SetAside:
         topic=ours.get("docbus_topic", ""),
         partition=_number(ours.get("docbus_partition", "")),
         offset=_number(ours.get("docbus_offset", "")),
-        stored_at=_number(ours.get("docbus_stored_at", "")),
+        stored_at=_possible(_number(ours.get("docbus_stored_at", ""))),
         claimed_sender=(record.key or b"").decode(errors="replace"),
         value=record.value or b"",
         headers=tuple(foreign),
@@ -164,11 +177,17 @@ def set_aside_of(record: Record) -> SetAside:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None  # noqa: PLR2004 - 64 bits
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS else None
+    return number if number is not None and number < INT64_END else None
 
 
 def _time(text: str) -> int | None:
     try:
-        return round(datetime.fromisoformat(text).timestamp() * 1000)
-    except ValueError:
+        return _possible(round(datetime.fromisoformat(text).timestamp() * 1000))
+    except (ValueError, OverflowError):
         return None
+
+
+def _possible(milliseconds: int | None) -> int | None:
+    """Return a time if it is one that a calendar has."""
+    return milliseconds if milliseconds is not None and 0 <= milliseconds <= MAX_TIME_MS else None

@@ -146,6 +146,7 @@ def wanted_of(passed: Passed, body: DocumentBody, body_digest: bytes, stored_at:
                     head.made_at,
                     stored_at,
                     now_ms,
+                    verified.statement.position.sequence,
                 )
             )
     return rows
@@ -153,8 +154,8 @@ def wanted_of(passed: Passed, body: DocumentBody, body_digest: bytes, stored_at:
 
 INSERT = """
 INSERT INTO wanted (sender, epoch, document_id, revision, body, attachment, urgent, sealed_size, size, root, digest,
-    key, hints, made_at, stored_at, since)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    key, hints, made_at, stored_at, since, sequence)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (sender, document_id, revision, body, attachment) DO NOTHING
 """
 
@@ -201,16 +202,18 @@ def _failure(code: str, detail: str) -> Failure:
 
 DUE = """
 WITH line AS (
-    SELECT wanted, sender, epoch, state, due_at, urgent,
+    SELECT wanted, sequence, sender, epoch, state, due_at, urgent,
         sum(size) OVER document AS together, sum(size - have) OVER document AS remaining,
         max(state) OVER document AS worst,
-        sum(size) OVER (PARTITION BY sender, epoch ORDER BY wanted)
-            - sum(size) OVER (PARTITION BY sender, epoch, document_id, revision, body ORDER BY wanted) AS before,
-        first_value(state = 1 OR have > 0) OVER (PARTITION BY sender, epoch ORDER BY wanted) AS begun
+        sum(size) OVER (PARTITION BY sender, epoch ORDER BY sequence, wanted)
+            - sum(size) OVER (PARTITION BY sender, epoch, document_id, revision, body ORDER BY sequence, wanted)
+            AS before,
+        first_value(state = 1 OR have > 0) OVER (PARTITION BY sender, epoch ORDER BY sequence, wanted) AS begun
     FROM wanted
     WINDOW document AS (PARTITION BY sender, document_id, revision, body)
 ), ready AS (
-    SELECT wanted, together, remaining, urgent, row_number() OVER (PARTITION BY sender, epoch ORDER BY wanted) AS place
+    SELECT wanted, together, remaining, urgent, row_number() OVER (PARTITION BY sender, epoch ORDER BY sequence, wanted)
+        AS place
     FROM line WHERE state = 0 AND (due_at <= ?1 OR due_at > ?2) AND worst < 2
         AND (before = 0 OR (begun AND before <= ?3))
 )

@@ -82,7 +82,8 @@ def read_refusing(connection: sqlite3.Connection, original: Original, *, sender:
     """Return the recipients whose last word about changing a document is that they refuse."""
     last: dict[str, int] = {}
     for status in statuses_of(connection, sender=sender, document_id=original.document_id, revision=original.revision):
-        if status.code in _ABOUT_CHANGES:
+        # One that could not follow what was before it came late, or is a copy.
+        if status.code in _ABOUT_CHANGES and not status.flagged:
             last[status.recipient] = status.code
     return {recipient for recipient, code in last.items() if code == StatusCode.CHANGE_REFUSED}
 

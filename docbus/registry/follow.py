@@ -31,7 +31,8 @@ class DirectoryFollower:
     """Keeps the newest trust snapshot. One event loop; snapshots themselves may go to any thread.
 
     Attributes:
-        failure: The entry that broke a rule; from then on nothing new is followed and the last good snapshot stays.
+        failure: The entry that breaks a rule; as long as it lies there, nothing behind it is followed and the last good
+            snapshot stays.
         trouble: Why the log cannot be read at the moment, or None.
 
     Args:
@@ -99,9 +100,10 @@ class DirectoryFollower:
         return self._reader.replay.snapshot()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow new entries until ``stop`` is set, or until one breaks a rule.
+        """Follow new entries until ``stop`` is set.
 
-        Brokers that do not answer are tried again for ever; :attr:`trouble` says so meanwhile.
+        Brokers that do not answer are tried again for ever, and so is an entry that breaks a rule: somebody may have
+        put it there who could not sign, and take it away. :attr:`trouble` and :attr:`failure` say so meanwhile.
         """
         following = asyncio.ensure_future(self._follow(stop))
         stopped = asyncio.ensure_future(stop.wait())
@@ -115,19 +117,19 @@ class DirectoryFollower:
             await following
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        while not stop.is_set() and self.failure is None:
+        while not stop.is_set():
             try:
-                applied = await self._reader.step(FOLLOW_SECONDS)
+                await self._reader.step(FOLLOW_SECONDS)
             except DirectoryError as error:
                 self._fail(error)
                 await self._publish()
+                await asyncio.sleep(RETRY_SECONDS)
             except TransportError as error:
                 self._stumble(error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                self.trouble = None
-                if applied:
-                    await self._publish()
+                self._recover()
+                await self._publish()
 
     async def wait_beyond(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out is an answer
         """Return whether the directory came to know more than ``position`` within ``timeout`` seconds."""
@@ -151,8 +153,14 @@ class DirectoryFollower:
             self._changed.notify_all()
 
     def _fail(self, error: DirectoryError) -> None:
+        if self.failure is None or self.failure.text != error.text:
+            _log.error("directory_broken", position=self._reader.replay.position + 1, error=error.text)
         self.failure = error
-        _log.error("directory_broken", position=self._reader.replay.position + 1, error=error.text)
+
+    def _recover(self) -> None:
+        if self.failure is not None or self.trouble is not None:
+            _log.info("directory_followed_again", position=self._reader.replay.position)
+        self.failure = self.trouble = None
 
     def _stumble(self, error: TransportError) -> None:
         if self.trouble is None:

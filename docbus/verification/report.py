@@ -290,7 +290,7 @@ class _Known(NamedTuple):
             lane=head.lane,
             epoch=head.epoch.hex(),
             sequence=statement.position.sequence,
-            made_at=_time(head.made_at),
+            made_at=format_time(head.made_at),
             directory_position=head.directory_position,
             document=None if document is None else f"{document[0]}/{document[1]}/{document[2]}",
             document_id=None if document is None else document[1],
@@ -329,16 +329,8 @@ def _content(body: DocumentBody | ReceiptBody | StatusBody) -> str:
         count = len(body.attachments)
         attachments = "1 large attachment" if count == 1 else f"{count:,} large attachments"
         large = f", {attachments} of {size:,} bytes, encrypted" if count else ""
-        return f"{body.kind}, urgency {body.urgency}, created {_time(body.created)}{large}"
+        return f"{body.kind}, urgency {body.urgency}, created {format_time(body.created)}{large}"
     if isinstance(body, StatusBody):
-        return f"status {body.code:02} at {_time(body.at)}"
+        return f"status {body.code:02} at {format_time(body.at)}"
     refused = f", {len(body.refused)} of them refused" if body.refused else ""
     return f"receipt for statements {body.first} to {body.last} of epoch {body.epoch.hex()}{refused}"
-
-
-def _time(milliseconds: int) -> str:
-    """Times are claims and may be any 64-bit number; one that no calendar has stays a number."""
-    try:
-        return format_time(milliseconds)
-    except (ValueError, OverflowError, OSError):
-        return f"{milliseconds} ms"

@@ -41,6 +41,7 @@ AGENCY = (
     "acts",
     "database",
     "deliveries",
+    "directory_trouble",
     "fetch",
     "id",
     "name",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
@@ -13,9 +15,10 @@ from structlog.testing import capture_logs
 
 from docbus.client.agency import Agency
 from docbus.client.founding import found_registrar
+from docbus.client.status import folder_status
 from docbus.clock import SystemClock
 from docbus.errors import AgencyClosedError, BrokerUnavailableError, ConfigurationError
-from docbus.settings import EmbeddedSettings, KafkaServerSettings
+from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
 from tests.support.outbox import FakeClock
 from tests.support.trial import HANOI, TAY_NINH, id_of, letter, opened, until
 
@@ -138,3 +141,21 @@ async def test_only_who_sends_is_watched(exchange: Exchange) -> None:
 def _scrape(port: int) -> str:
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         return str(answer.read(), "utf-8")
+
+
+async def test_directory_that_was_cut_back_shows_in_the_status(exchange: Exchange) -> None:
+    """An operator who looks sees that the directory ends before what this folder has followed."""
+    async with exchange.agency(HANOI) as hanoi:
+        followed = hanoi.snapshot.position
+    (bus,) = exchange.folder.glob("*.db")
+    with closing(sqlite3.connect(bus)) as database, database:
+        (partition,) = database.execute(
+            "SELECT p.id FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = 'docbus.directory'"
+        ).fetchone()
+        database.execute('DELETE FROM records WHERE partition_id = ? AND "offset" = ?', (partition, followed))
+        database.execute("UPDATE partitions SET next_offset = ? WHERE id = ?", (followed, partition))
+
+    status = await folder_status(load_settings(exchange.folder / HANOI), SystemClock())
+
+    assert (followed, followed - 1) == (status.followed, status.directory.position if status.directory else None)
+    assert f"this agency has seen entry {followed}" in (status.directory_trouble or "")

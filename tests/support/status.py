@@ -28,6 +28,8 @@ def status_of(database: Database, at: int = NOW_MS, **changed: Any) -> AgencySta
         "inbox": database.read_now(overview),
         "lag": {0: 0},
         "directory": None,
+        "followed": None,
+        "directory_trouble": None,
         "trouble": None,
         "sending": None,
         "receiving": None,

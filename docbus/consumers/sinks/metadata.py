@@ -98,7 +98,5 @@ def _reference(reference: Reference) -> dict[str, Any]:
 
 def _time(milliseconds: int) -> str | int:
     """A time for people; a sender may claim one that no calendar has, which stays a number."""
-    try:
-        return format_time(milliseconds)
-    except (ValueError, OverflowError, OSError):
-        return milliseconds
+    text = format_time(milliseconds)
+    return text if text.endswith("Z") else milliseconds

@@ -172,3 +172,13 @@ def test_mergers_are_followed_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert statuses(**{"1": B, "2": C}).speaks_for(B, A)
     assert not statuses(**{"1": B, "2": C}).speaks_for(C, A)
+
+
+def test_order_of_brokers_is_nobodys_fault() -> None:
+    """Two reports of one stream that are stored the other way round are taken in the order that was signed."""
+    found = statuses()
+    report(found, (B, A, 16), (B, A, 15))
+
+    (journey,) = found.journeys(lambda report: -report.sequence, visible=lambda _agency: False)
+
+    assert ((), [16, 15]) == (journey.impossible, [one.code for one in journey.reports])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,6 +57,17 @@ class Host:
     async def replay(self, *, transport: Any = None, genesis: bytes | None = None, **asked: Any) -> ReplayReport:
         genesis = genesis or self.exchange.directory.genesis
         return await Replay(transport or self.transport, genesis, self.clock, read_seconds=0.0, **asked).run()
+
+    def move(self, topic: str, offset: int, to: int) -> None:
+        """Give a record another offset, and let the topic end behind it."""
+        with closing(sqlite3.connect(self.transport.path)) as connection, connection:
+            (partition,) = connection.execute(
+                "SELECT p.id FROM partitions AS p JOIN topics AS t ON p.topic = t.id WHERE t.name = ?", (topic,)
+            ).fetchone()
+            connection.execute(
+                'UPDATE records SET "offset" = ? WHERE "offset" = ? AND partition_id = ?', (to, offset, partition)
+            )
+            connection.execute("UPDATE partitions SET next_offset = ? WHERE id = ?", (to + 1, partition))
 
     def delete(self, topic: str, offset: int) -> None:
         """Take a record out of the file behind the transport's back."""
@@ -173,6 +184,18 @@ async def test_a_deleted_record_is_a_hole(tmp_path: Path) -> None:
     assert (report.verdict, report.exit_code) == ("incomplete", 3)
     assert [(stream.holes, stream.missing) for stream in report.audit.streams] == [(((3, 3),), 1)]
     assert codes(report) == [("offset_gap", None)]
+
+
+async def test_an_offset_that_no_log_reaches_costs_its_partition_alone(tmp_path: Path) -> None:
+    """A broker that gives a record such an offset makes what follows unreadable, and everything else is reported."""
+    async with host(tmp_path) as bus:
+        await bus.post(*bus.exchange.documents(CITY, PROVINCE, 3))
+        bus.move(topics.inbox(PROVINCE), 2, 1 << 50)
+
+        report = await bus.replay()
+
+    assert 2 == report.audit.records
+    assert [(topics.inbox(PROVINCE), "offset_impossible")] == [(one.topic, one.code) for one in report.unreadable]
 
 
 async def test_a_stream_that_does_not_begin_at_one_has_a_hole(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from docbus.consumers.acts import MAX_ROUNDS
 from docbus.consumers.requests import RequestState
 from docbus.consumers.settling import Settlement
 from docbus.consumers.sinks.port import Conflict, Reject, Retry
+from docbus.consumers.values import write_value
 from docbus.documents.document import DocumentReference
 from docbus.envelope.act import seal_acts
 from docbus.envelope.envelope import decode_envelope, encode_envelope
@@ -641,3 +642,50 @@ async def test_following_acts_ends_where_others_are_always_faster(
     await decide(inbox, "redeliver", "dead-letter", 0)
 
     assert MAX_ROUNDS == len(rounds)
+
+
+async def test_place_in_a_header_that_is_changed_blocks_nobody(inbox: Inbox) -> None:
+    """Where a dead letter says it came from, nobody has signed: it is filed, and so is what its sender sends then."""
+    content = await refused_large(inbox)
+    (letter,) = await inbox.dead_letters()
+    headers = tuple((name, b"57" if name == "docbus_partition" else value) for name, value in letter.headers)
+    assert headers != letter.headers
+    await inbox.bus.append([NewRecord(topic=letter.topic, key=letter.key, value=letter.value or b"", headers=headers)])
+
+    await decide(inbox, "redeliver", "dead-letter", 1)
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 2))
+    await inbox.receive()
+
+    assert [content] == inbox.sink.contents("H26-00001")
+    assert ["H26-00001", "H26-00002", "H26-00003"] == sorted(inbox.sink.order)
+    assert {1: (DONE, "filed")} == outcomes(inbox, "dead-letter")
+    assert ({None}, 0) == (set(inbox.meaning().values()), inbox.parked())
+
+
+async def test_copy_of_an_old_act_has_no_effect(inbox: Inbox) -> None:
+    """Whoever can write to the ledger topic can store an act again, and nothing becomes of it."""
+    await unopened(inbox, hole=False)
+    for _ in range(2):
+        await decide(inbox, "release", "quarantine", 0)
+        await inbox.receive(decrypters=[WRONG.decrypter()])
+    assert {0: (IN_VAIN, "batch_key_unusable")} == outcomes(inbox, "quarantine")
+    first = (await inbox.bus.read(topics.ledger(ME), 0, 0, max_records=1, max_bytes=1 << 20, wait=0.0))[0]
+
+    await inbox.bus.append([NewRecord(topic=first.topic, key=first.key, value=first.value or b"")])
+    await follow(inbox)
+
+    assert {0: (IN_VAIN, "batch_key_unusable")} == outcomes(inbox, "quarantine")
+
+
+async def test_acts_that_are_read_again_have_no_effect(inbox: Inbox) -> None:
+    """A ledger topic whose end was set back is read from its first record, and says nothing new."""
+    await unopened(inbox, hole=False)
+    for _ in range(2):
+        await decide(inbox, "release", "quarantine", 0)
+        await inbox.receive(decrypters=[WRONG.decrypter()])
+    with contextlib.closing(Database.open(inbox.folder / "state.db", inbox.clock)) as database:
+        database.write_now(lambda connection: write_value(connection, "acts", {"next_offset": 99}))
+
+    await follow(inbox)
+
+    assert {0: (IN_VAIN, "batch_key_unusable")} == outcomes(inbox, "quarantine")

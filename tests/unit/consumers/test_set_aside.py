@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from docbus.consumers.aside import QUARANTINE, Aside, aside_record
-from docbus.consumers.set_aside import original_of, read_numbers, read_one
+from docbus.consumers.parking import REQUESTED_PARTITION
+from docbus.consumers.set_aside import original_of, read_numbers, read_one, set_aside_of
 from docbus.errors import TopicMissingError, TransportError
 from docbus.transport import topics
 from docbus.transport.port import Record
@@ -80,11 +81,39 @@ async def test_records_are_read_by_number(transport: SqliteTransport) -> None:
 
 
 async def test_original_record_is_made_again(transport: SqliteTransport) -> None:
-    """Key, value and headers are those that came, and place and time those that our headers say."""
+    """Key, value and headers are those that came, the time is what our headers say, its place is none of the inbox."""
     await _set_aside(transport, 1)
     (kept,) = await transport.read(TOPIC, 0, 0, max_records=1, max_bytes=1 << 20, wait=0.0)
 
-    assert _record(0, (("ce_id", b"1"), ("docbus_reason", b"a lie"))) == original_of(kept, "vn:H26")
+    expected = _record(0, (("ce_id", b"1"), ("docbus_reason", b"a lie")))
+    assert expected._replace(partition=REQUESTED_PARTITION) == original_of(kept, "vn:H26")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("docbus_partition", b"9223372036854775808"),
+        ("docbus_offset", b"9999999999999999999"),
+        ("docbus_offset", b"-1"),
+        ("docbus_stored_at", b"253402300800000"),
+        ("docbus_stored_at", b"9223372036854775807"),
+        ("docbus_set_aside_at", b"9999-12-31T23:59:59-23:00"),
+        ("docbus_set_aside_at", b"1969-12-31T23:59:59Z"),
+        ("docbus_set_aside_at", b"yesterday"),
+    ],
+)
+async def test_header_that_cannot_be_true_is_left_out(transport: SqliteTransport, name: str, value: bytes) -> None:
+    """Whoever can write to the topic can write any number there; what no database or calendar has counts as missing."""
+    await _set_aside(transport, 1)
+    (kept,) = await transport.read(TOPIC, 0, 0, max_records=1, max_bytes=1 << 20, wait=0.0)
+    changed = tuple((one, value if one == name else was) for one, was in kept.headers)
+    assert changed != kept.headers
+
+    found = set_aside_of(kept._replace(headers=changed))
+
+    field = name.removeprefix("docbus_")
+    assert None is getattr(found, field)
+    assert None is not getattr(set_aside_of(kept), field)
 
 
 async def test_number_out_of_range_is_refused(transport: SqliteTransport) -> None:

@@ -6,10 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from docbus.errors import BrokerUnavailableError, DirectoryError
 from docbus.registry import follow
 from docbus.registry.follow import DirectoryFollower
+from docbus.transport.port import Record
 from tests.support.bus import append_entries, found_bus
 from tests.support.directory import DirectoryBuilder, grant_of, make_keys
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from docbus.identity.snapshot import TrustSnapshot
-    from docbus.transport.port import Record
     from docbus.transport.sqlite import SqliteTransport
 
 BOUND = 20.0
@@ -107,22 +108,52 @@ async def test_waiting_runs_out(transport: SqliteTransport) -> None:
     assert await follower.wait_beyond(-1, 0.01)
 
 
-async def test_broken_entry_ends_following(transport: SqliteTransport) -> None:
-    """A broken entry stops the follower visibly, and the last good snapshot stays."""
+READS = 5
+"""After which a test knows that reading goes on."""
+
+
+class _Shown:
+    """A log of which a broker shows what it likes."""
+
+    def __init__(self, values: list[bytes]) -> None:
+        self.values = values
+        self.reads = 0
+        self.read_often = asyncio.Event()
+
+    async def read(self, topic: str, partition: int, offset: int, **_limits: object) -> list[Record]:
+        self.reads += 1
+        if self.reads == READS:
+            self.read_often.set()
+        await asyncio.sleep(0)
+        return [Record(topic, partition, at, 0, None, value, ()) for at, value in enumerate(self.values)][offset:]
+
+
+async def test_broken_entry_is_not_followed_and_what_takes_its_place_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that nobody may have signed stops the follower visibly, and only as long as it lies there."""
+    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.001)
     builder = DirectoryBuilder()
-    await append_entries(transport, builder.records)
-    follower = DirectoryFollower(transport, builder.genesis)
-    await follower.load()
     builder.grant("vn:H26")
     stranger = builder.value(grant_of(make_keys("vn:H27")), signers=DirectoryBuilder().signers)
-    await append_entries(transport, [builder.records[1], stranger])
+    shown = _Shown([*builder.records, stranger])
+    follower = DirectoryFollower(shown, builder.genesis)  # type: ignore[arg-type] # the one method it needs
+    stop, errors = asyncio.Event(), []
+    with capture_logs() as lines:
+        async with asyncio.timeout(BOUND), asyncio.TaskGroup() as group:
+            group.create_task(follower.run(stop))
+            await shown.read_often.wait()
+            errors.append("" if follower.failure is None else follower.failure.text)
+            before = follower.snapshot
+            builder.grant("vn:H53")
+            shown.values = builder.records
+            assert await follower.wait_beyond(before.position, BOUND)
+            stop.set()
 
-    async with asyncio.timeout(BOUND):
-        await follower.run(asyncio.Event())
-
-    assert follower.failure is not None
-    assert "directory entry 2 breaks the rule signatures" in follower.failure.text
+    assert "directory entry 2 breaks the rule signatures" in errors[0]
+    assert 1 == before.position
     assert builder.snapshot() == follower.snapshot
+    assert None is follower.failure
+    events = [line["event"] for line in lines if line["event"] != "directory_changed"]
+    assert ["directory_broken", "directory_followed_again"] == events
 
 
 class _Flaky:
