@@ -166,6 +166,9 @@ class Settlement:
         """A document that is decided needs no content any more; one that there was no room to park decides nothing."""
         if item.passed is None or (item.aside is not None and item.aside.code == parking.TOO_MANY):
             return
+        if item.place is Place.DUPLICATE and item.parked is None and item.before is None:
+            # It was decided before; if that was a refusal, another copy of its document may wait for content now.
+            return
         statement = item.passed.verified.statement
         if isinstance(statement.body, DocumentBody) and statement.body.attachments:
             body = statement.body

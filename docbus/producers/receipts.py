@@ -130,7 +130,8 @@ def _refuse(connection: sqlite3.Connection, stream: int, receipt: ReceiptBody, a
     connection.executemany(
         "UPDATE copy SET state = 4 /* refused */, sent_at = coalesce(sent_at, ?1), settled_at = ?1, reason = ?2"
         " WHERE stream = ?3 AND sequence = ?4"
-        " AND state IN (1 /* sealed */, 2 /* sent */, 6 /* superseded */)",
+        # What was refused before and goes out again is not refused once more by the same word.
+        " AND (state IN (1 /* sealed */, 2 /* sent */) OR (state = 6 /* superseded */ AND reason IS NULL))",
         [(at_ms, reason, stream, sequence) for sequence, reason in reasons.items()],
     )
     return findings

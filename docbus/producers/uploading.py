@@ -28,6 +28,7 @@ from docbus.producers.content import (
     note_seen,
     note_trouble,
     read_seen,
+    read_trouble,
     uploads,
 )
 from docbus.producers.pauses import Pause, jitter
@@ -362,6 +363,8 @@ class Uploader:
         self.outage = None
         if self._pause.succeed():
             log.info("content.go_on")
+        # Also what a process has noted that died before its next attempt.
+        if await self._database.read(read_trouble) is not None:
             await self._note(None)
         if await self._database.read(read_seen) is not None:
             await self._database.write(lambda c: note_seen(c, None))

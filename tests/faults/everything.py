@@ -7,27 +7,26 @@ Then its operators decide about what was set aside, and Hà Nội reads what bec
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from docbus import Reject, Retry, Selection
-from docbus.consumers import attempts, fetching, locating, parking
+from docbus.consumers import attempts
 from docbus.consumers.sinks.folder import LOCK_NAME, WORK_PREFIX, FolderSink
 from docbus.documents.document import Document, DocumentReference
 from docbus.documents.statuses import StatusCode
 from docbus.errors import DocumentConflictError, RedriveError
-from docbus.producers import uploading
 from docbus.storage.content import CONTENT_NAME
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
+from tests.faults import invariants
 from tests.faults.letters import DRAWINGS, drawings, letter
+from tests.faults.steps import at_work, content_left, hurry, note, nothing_to_send, promised
 from tests.support.trial import AGENCIES, HANOI, PATIENCE, TAY_NINH, found, id_of, knows, leg_of, opened, settled, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from docbus.client.agency import Agency
     from docbus.consumers.sinks.port import Delivery
     from tests.support.trial import Exchange
 
@@ -39,8 +38,6 @@ ANSWERS = (StatusCode.REFUSED, StatusCode.REGISTERED, StatusCode.TAKE_BACK, Stat
 """What Hà Nội hears besides receipts."""
 PARTS = 2
 """Parts of large content: the first and the last."""
-ATTEMPT_MS = 20
-"""Milliseconds after which a letter that was postponed is offered again."""
 CALLS = (
     (letter(0, urgent=False), letter(1, urgent=True)),
     (drawings(DRAWINGS, PARTS),),
@@ -82,10 +79,7 @@ def _leave(folder: Path, *names: str) -> None:
 
 def set_up(exchange: Exchange) -> None:
     """Let this process upload and read part by part, and its folder sink refuse and postpone a letter."""
-    uploading.SLICE_PARTS = 1
-    locating.WINDOW_PARTS = 1
-    fetching.NOTE_BYTES = 1
-    parking.FIRST_ATTEMPT_MS = ATTEMPT_MS
+    hurry()
     file = FolderSink.deliver
     postponed: set[str] = set()
 
@@ -108,17 +102,6 @@ def set_up(exchange: Exchange) -> None:
 
 def _mended(exchange: Exchange) -> Path:
     return exchange.folder / "mended"
-
-
-def promised(exchange: Exchange) -> set[str]:
-    """Return the ids of documents that were accepted, as far as the caller was told."""
-    noted = exchange.folder / "promised.txt"
-    return set(noted.read_text("ascii").split()) if noted.exists() else set()
-
-
-def _note(exchange: Exchange, name: str) -> None:
-    with (exchange.folder / "promised.txt").open("a") as noted:
-        noted.write(f"{name}\n")
 
 
 async def journey(exchange: Exchange) -> None:
@@ -144,7 +127,7 @@ async def _send(exchange: Exchange, before: set[str]) -> None:
             except DocumentConflictError:
                 # Withdrawn by a process that could not say so any more.
                 assert "withdrawn" == (await leg_of(hanoi, WITHDRAWN)).reason
-            _note(exchange, WITHDRAWN)
+            note(exchange, WITHDRAWN)
         async with exchange.registrar() as registrar:
             # It is known to whoever follows the directory.
             known = hanoi.snapshot.position
@@ -154,28 +137,28 @@ async def _send(exchange: Exchange, before: set[str]) -> None:
             for call in CALLS:
                 for accepted in await hanoi.publish_documents(call):
                     assert accepted.duplicate or accepted.document_id not in before, "what was promised is lost"
-                    _note(exchange, accepted.document_id)
+                    note(exchange, accepted.document_id)
                 for document in call:
                     await hanoi.wait(document.document_id, until="sent", timeout=PATIENCE)
 
 
 async def _receive(exchange: Exchange) -> None:
-    async with _agency(exchange, TAY_NINH) as tay_ninh:
+    async with at_work(exchange, TAY_NINH) as tay_ninh:
 
         async def all_is_decided() -> bool:
             inbox = (await tay_ninh.status()).inbox
             return inbox.parked == 0 and inbox.documents == len(PUBLISHED)
 
         await until(all_is_decided)
-        await _nothing_to_send(tay_ninh)
+        await until(lambda: nothing_to_send(tay_ninh))
 
 
 async def _answer(exchange: Exchange, before: set[str]) -> None:
-    async with _agency(exchange, TAY_NINH) as tay_ninh:
+    async with at_work(exchange, TAY_NINH) as tay_ninh:
         if "reported" not in before:
             await tay_ninh.report(HANOI, REPORTED, StatusCode.REGISTERED)
-            _note(exchange, "reported")
-        await _nothing_to_send(tay_ninh)
+            note(exchange, "reported")
+        await until(lambda: nothing_to_send(tay_ninh))
 
 
 async def _decide(exchange: Exchange) -> None:
@@ -190,7 +173,7 @@ async def _decide(exchange: Exchange) -> None:
             )
         except RedriveError:
             assert "rejected" in promised(exchange)
-        _note(exchange, "rejected")
+        note(exchange, "rejected")
 
 
 async def _end(exchange: Exchange) -> None:
@@ -205,24 +188,17 @@ async def _end(exchange: Exchange) -> None:
         await settled(hanoi, tay_ninh)
 
 
-async def _nothing_to_send(agency: Agency) -> None:
-    """Wait until all is sent and read; the other side need not have answered."""
-
-    async def quiet() -> bool:
-        status = await agency.status()
-        return status.outbox.accepted == status.outbox.receipts_waiting == 0 and not any((status.lag or {}).values())
-
-    await until(quiet)
-
-
-@asynccontextmanager
-async def _agency(exchange: Exchange, code: str) -> AsyncIterator[Agency]:
-    async with exchange.agency(code) as agency, agency.serving():
-        yield agency
-
-
 async def check(exchange: Exchange) -> None:
-    """Check what only this journey has, once it is at its end."""
+    """Check what holds after every crash, and what only this journey has, once it is at its end."""
+    await invariants.check(
+        exchange,
+        sender=HANOI,
+        recipient=TAY_NINH,
+        published=PUBLISHED,
+        forged=1,
+        redelivered=[REFUSED],
+        unsent=1,
+    )
     async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh):
         recalled = [status.code for status in (await leg_of(hanoi, RECALLED)).statuses]
         assert (1, 1) == (recalled.count(StatusCode.TAKE_BACK), recalled.count(StatusCode.CHANGE_AGREED))
@@ -233,6 +209,5 @@ async def check(exchange: Exchange) -> None:
         assert {"redeliver", "reject"} == {one.act.action async for one in tay_ninh.acts() if one.act is not None}
     (marked,) = (one.folder for one in exchange.filed(TAY_NINH) if one.document_id == RECALLED)
     assert 1 == len(list((marked / "changes").iterdir())), "the recall's mark, once, and nothing half written"
-    outgoing = [path for path in (exchange.folder / HANOI / CONTENT_NAME / "outgoing").rglob("*") if path.is_file()]
-    assert 1 == len([path for path in outgoing if path.name != "lock"]), "kept for a day; nothing else is left"
-    assert [] == [path for path in (exchange.folder / TAY_NINH / CONTENT_NAME).rglob("*") if path.is_file()]
+    assert (1, 0) == content_left(exchange, HANOI), "kept for a day; nothing else is left"
+    assert (0, 0) == content_left(exchange, TAY_NINH)

@@ -29,6 +29,7 @@ from tests.support.trial import id_of, opened, records_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from docbus.client.status import AgencyStatus
     from docbus.documents.document import Document
     from docbus.documents.file import FileStream
     from docbus.identity.snapshot import TrustSnapshot
@@ -44,7 +45,8 @@ async def check(
     published: Sequence[Document],
     forged: int = 0,
     redelivered: Collection[str] = (),
-    withdrawn: int = 0,
+    resent: Sequence[str] = (),
+    unsent: int = 0,
 ) -> None:
     """Check everything for one sender and one recipient, once nothing is under way any more.
 
@@ -55,16 +57,21 @@ async def check(
         published: All that was accepted, in this order.
         forged: Records that an attacker put into the recipient's inbox.
         redelivered: Ids of documents that the recipient may have refused before it took them.
-        withdrawn: Documents that were withdrawn before they were sent.
+        resent: Ids of documents that the recipient refused as their content was not to be had, and that were sent
+            once more behind all others of their lane, in this order.
+        unsent: Documents that were withdrawn, or whose content was lost, before they were sent.
     """
     async with exchange.bus() as wire:
         snapshot, _ = await fetch_directory(wire, bytes.fromhex(exchange.genesis))
         to_recipient = _verified(await records_of(wire, topics.inbox(id_of(recipient))), id_of(recipient), snapshot)
         to_sender = _verified(await records_of(wire, topics.inbox(id_of(sender))), id_of(sender), snapshot)
-    _check_filed(exchange, sender, recipient, published)
+    places = _places(published, resent)
+    _check_filed(exchange, sender, recipient, published, places)
     _check_verified(exchange, recipient, snapshot)
-    _check_receipts(exchange, recipient, to_recipient, to_sender, redelivered)
-    await _check_at_rest(exchange, sender, recipient, len(published), withdrawn)
+    assert places == _check_receipts(exchange, recipient, to_recipient, to_sender, redelivered)
+    async with opened(exchange, sender, recipient) as agencies:
+        _check_at_rest(*[await agency.status() for agency in agencies], len(published), len(resent), unsent)
+    assert [] == list((exchange.folder / recipient / "documents").glob(".docbus-work-*"))
     await _check_audit(exchange, forged)
 
 
@@ -80,18 +87,37 @@ def _verified(records: Collection[object], recipient: str, snapshot: TrustSnapsh
     return found
 
 
-def _check_filed(exchange: Exchange, sender: str, recipient: str, published: Sequence[Document]) -> None:
+def _places(published: Sequence[Document], resent: Sequence[str]) -> dict[str, list[tuple[str, str, int]]]:
+    """Return by lane which statement has which place: (id, ``filed`` or ``refused``, sequence), in this order."""
+    places = {}
+    for lane in ("documents", "urgent"):
+        ids = [document.document_id for document in published if (document.urgency > 0) == (lane == "urgent")]
+        again = [name for name in resent if name in ids]
+        places[lane] = [
+            (name, "refused" if number <= len(ids) and name in again else "filed", number)
+            for number, name in enumerate([*ids, *again], start=1)
+        ]
+    return places
+
+
+def _check_filed(
+    exchange: Exchange,
+    sender: str,
+    recipient: str,
+    published: Sequence[Document],
+    places: dict[str, list[tuple[str, str, int]]],
+) -> None:
     filed = exchange.filed(recipient)
     assert sorted(document.document_id for document in published) == sorted(one.document_id for one in filed)
     contents = {document.document_id: {f.name: content_of(f) for f in document.files} for document in published}
     assert contents == {one.document_id: one.contents for one in filed}
     assert {id_of(sender)} == {one.sender for one in filed}
     for lane in ("documents", "urgent"):
-        in_lane = [document.document_id for document in published if (document.urgency > 0) == (lane == "urgent")]
-        streams = [one.metadata["statement"] for one in filed if one.metadata["statement"]["lane"] == lane]
-        assert in_lane == [one.document_id for one in filed if one.metadata["statement"]["lane"] == lane]
-        assert 1 == len({statement["epoch"] for statement in streams}), "a crash is no reason for a new epoch"
-        assert list(range(1, len(streams) + 1)) == [statement["sequence"] for statement in streams]
+        in_lane = [one for one in filed if one.metadata["statement"]["lane"] == lane]
+        found = [(one.document_id, "filed", one.metadata["statement"]["sequence"]) for one in in_lane]
+        assert [place for place in places[lane] if place[1] == "filed"] == found
+        epochs = {one.metadata["statement"]["epoch"] for one in in_lane}
+        assert 1 == len(epochs), "a crash is no reason for a new epoch"
 
 
 def content_of(file: File | FileStream) -> bytes:
@@ -120,8 +146,13 @@ def _check_verified(exchange: Exchange, recipient: str, snapshot: TrustSnapshot)
 
 
 def _check_receipts(
-    exchange: Exchange, recipient: str, sent: list[Verified], received: list[Verified], redelivered: Collection[str]
-) -> None:
+    exchange: Exchange,
+    recipient: str,
+    sent: list[Verified],
+    received: list[Verified],
+    redelivered: Collection[str],
+) -> dict[str, list[tuple[str, str, int]]]:
+    """Check every receipt; return what they say in the end of each place, as :func:`_places` does."""
     statements = {
         (one.sender, one.statement.head.epoch, one.statement.position.sequence): one
         for one in sent
@@ -143,23 +174,24 @@ def _check_receipts(
             assert held
             said.setdefault(position, []).append(position[2] not in refused)
     assert statements.keys() == said.keys()
-    for position, answers in said.items():
-        document = statements[position].statement.body
+    stated: dict[str, list[tuple[str, str, int]]] = {"documents": [], "urgent": []}
+    for position, answers in sorted(said.items()):
+        head, document = statements[position].statement.head, statements[position].statement.body
         assert isinstance(document, DocumentBody)
+        ending = "filed" if answers[-1] else "refused"
+        stated[head.lane].append((document.document_id, ending, position[2]))
         # Whoever takes what he had refused says so, and never takes it back.
-        assert answers == sorted(answers) if document.document_id in redelivered else all(answers)
-        assert answers[-1]
+        again = document.document_id in redelivered
+        assert answers == sorted(answers) if again else {answers[-1]} == set(answers)
+    return stated
 
 
-async def _check_at_rest(exchange: Exchange, sender: str, recipient: str, count: int, withdrawn: int) -> None:
-    async with opened(exchange, sender, recipient) as agencies:
-        sending, receiving = [await agency.status() for agency in agencies]
+def _check_at_rest(sending: AgencyStatus, receiving: AgencyStatus, count: int, resent: int, unsent: int) -> None:
     outbox = sending.outbox
-    assert (0, 0, count, 0, withdrawn) == (outbox.accepted, outbox.sent, outbox.received, outbox.refused, outbox.failed)
+    assert (0, 0, count, 0, unsent) == (outbox.accepted, outbox.sent, outbox.received, outbox.refused, outbox.failed)
     assert (0, 0) == (receiving.outbox.receipts_waiting, sending.inbox.findings)
     inbox = receiving.inbox
-    assert (count, 0, 0, 0, 0) == (inbox.documents, inbox.refused, inbox.missing, inbox.parked, inbox.findings)
-    assert [] == list((exchange.folder / recipient / "documents").glob(".docbus-work-*"))
+    assert (count, resent, 0, 0, 0) == (inbox.documents, inbox.refused, inbox.missing, inbox.parked, inbox.findings)
 
 
 async def _check_audit(exchange: Exchange, forged: int) -> None:

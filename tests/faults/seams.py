@@ -46,6 +46,7 @@ _BY_DESCRIPTOR = ("fchmod", "fsync", "ftruncate")
 _OF_BYTES = ("pwrite", "write")
 _AUDITED = frozenset({"os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"})
 _WRITERS = frozenset({"write", "write_now"})
+_PARSING = threading.Lock()
 
 
 class Place(NamedTuple):
@@ -71,7 +72,7 @@ class Call(NamedTuple):
 def database_calls(path: Path) -> tuple[Call, ...]:
     """Return every call of a module that writes to the agency's database, in the order of the source."""
     module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    return tuple(_calls(ast.parse(path.read_text("utf-8")), module, ()))
+    return tuple(_calls(_parsed(path.read_text("utf-8")), module, ()))
 
 
 def _calls(node: ast.AST, module: str, outer: tuple[str, ...]) -> Iterator[Call]:
@@ -129,8 +130,19 @@ def _called(frame: FrameType) -> str:
     lines = _lines(frame.f_code.co_filename)[first - 1 : last]
     lines[-1] = lines[-1][:end]
     text = b" ".join(line.strip() for line in [lines[0][begin:], *lines[1:]]).decode()
-    call = ast.parse(text.strip(), mode="eval").body
+    return _function(text.strip())
+
+
+@cache
+def _function(text: str) -> str:
+    call = _parsed(text, "eval").body
     return ast.unparse(call.func) if isinstance(call, ast.Call) else text
+
+
+def _parsed(text: str, mode: str = "exec") -> Any:
+    # CPython 3.11 takes two threads that parse at a time for one that has lost count (python/cpython#106905).
+    with _PARSING:
+        return ast.parse(text, mode=mode)
 
 
 @cache

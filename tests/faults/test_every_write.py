@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.faults.campaign import LISTS
 from tests.faults.killing import ROOT
 from tests.faults.seams import all_database_calls
 
@@ -19,22 +20,8 @@ if TYPE_CHECKING:
     from tests.faults.campaign import Asked
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what an open file is called")
-LIST = ROOT / "tests" / "faults" / "writes.txt"
-ELSEWHERE = {
-    "cli.content:forget database let_go": "one transaction of an operator's command, who gives it again",
-    "cli.content:withdraw database take_back": "as client.content:ContentMethods.withdraw",
-    "client.content:ContentMethods.resend database resend": "one transaction; what it lets wait goes out as all else",
-    "consumers.answers:AnswerReader._take database store": "as Filing._store, where other folders receive; read again",
-    "consumers.fetching:Fetcher._fail database fail": "until it is committed the content is wanted, and looked for",
-    "consumers.fetching:Fetcher._look_later database retry": "only says when to look again; without it, at once",
-    "consumers.redrive:Redrive._do database write_settled": "until it is committed the request is due, and done again",
-    "consumers.starting:find_beginning database _skip": "an operator's choice where to begin, given at every start",
-    "producers.sending:Sender._transmit database mark_failures": "until it is committed the copy is sent, and refused",
-    "producers.uploading:Uploader._give_up database give_up": "until it is committed the file is read, and missing",
-    "producers.uploading:Uploader._note database note_trouble": "a text for people, written anew with every attempt",
-    "producers.uploading:Uploader._reconcile database mark_parts": "after a crash; until then the topic is read",
-}
-"""Writes that the journey does not come to, and what there is to say of a death at them."""
+ELSEWHERE: dict[str, str] = {}
+"""Writes to the database that no journey comes to, and what there is to say of a death at them."""
 LIMIT_SECONDS = 240
 """Seconds for one test: the first of them waits until the exchange is founded and gone through once."""
 
@@ -45,8 +32,9 @@ def _places() -> list[Asked]:
     Before the next write of the same line is as good as after this one. ``make crashes`` takes them all.
     """
     return [
-        (name, moment, "last" if moment == "after" else "first")
-        for line in LIST.read_text("utf-8").splitlines()
+        (journey, name, moment, "last" if moment == "after" else "first")
+        for journey, listed in LISTS.items()
+        for line in listed.read_text("utf-8").splitlines()
         for name, _, moments in [line.rpartition(": ")]
         for moment in moments.split()
     ]
@@ -58,7 +46,7 @@ class _Campaign:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._found: dict[Asked, str | None] = {}
-        self.writes = {tuple(one) for one in self._next()["writes"]}
+        self.writes = {journey: {tuple(one) for one in found} for journey, found in self._next()["writes"].items()}
 
     def _next(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -109,19 +97,20 @@ def test_journey_that_dies_at_a_write_ends_as_any_other(campaign: _Campaign, pla
 
 @on_linux
 @pytest.mark.timeout(LIMIT_SECONDS)
-def test_list_has_every_write_of_the_journey(campaign: _Campaign) -> None:
-    """A write that is added has its crash tests, or this fails; ``tests.faults.campaign --list`` writes the list."""
-    listed = {(name, moment) for name, moment, _ in _places()}
+@pytest.mark.parametrize("journey", LISTS)
+def test_list_has_every_write_of_the_journey(campaign: _Campaign, journey: str) -> None:
+    """A write that is added has its crash tests, or this fails; ``tests.faults.campaign --list`` writes the lists."""
+    listed = {(name, moment) for of, name, moment, _ in _places() if of == journey}
 
-    assert set() == {name for name, _ in campaign.writes if " not wrapped: " in name}
-    assert listed == campaign.writes
+    assert set() == {name for name, _ in campaign.writes[journey] if " not wrapped: " in name}
+    assert listed == campaign.writes[journey]
 
 
 def test_every_write_to_the_database_is_listed() -> None:
     """Whatever docbus stores in outbox or ledger, a journey dies there, or it stands here why it need not."""
-    listed = {name for name, _, _ in _places()}
+    listed = {name for _, name, _, _ in _places()}
     stored = set(all_database_calls())
 
     assert set() == ELSEWHERE.keys() - stored, "exceptions for what is there no more"
-    assert set() == listed & ELSEWHERE.keys(), "exceptions for what the journey comes to"
+    assert set() == listed & ELSEWHERE.keys(), "exceptions for what a journey comes to"
     assert stored == {name for name in listed if " database " in name} | ELSEWHERE.keys()

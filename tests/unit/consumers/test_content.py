@@ -564,6 +564,19 @@ async def test_old_statement_gets_its_old_answer(large: Inbox) -> None:
     assert [["H26-00001"]] == large.sink.calls
 
 
+async def test_old_statement_takes_no_content_from_the_new_one(large: Inbox) -> None:
+    """The refused statement comes again beside the one that brings its content: what that one wants is fetched."""
+    document, first = await refused_for_expiry(large)
+    await large.post(first)
+    await send(large, document)
+
+    await large.receive()
+
+    assert [document.contents[0].plaintext] == large.sink.contents("H26-00001")
+    assert ["content_expired", None] == list(large.meaning().values())
+    assert [] == spooled(large) == large.findings() == large.rows("SELECT * FROM wanted")
+
+
 async def test_content_that_is_sent_again_and_is_gone_again_is_refused_again(large: Inbox) -> None:
     """A second refusal is one of the second statement, and a third statement may still bring it."""
     document, _ = await refused_for_expiry(large)

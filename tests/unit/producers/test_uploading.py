@@ -9,7 +9,7 @@ import pytest
 from docbus.envelope.parts import belongs
 from docbus.errors import AppendUnknownError, BrokerUnavailableError, DiskFullError
 from docbus.producers import uploading
-from docbus.producers.content import content_counts, content_files, read_seen
+from docbus.producers.content import content_counts, content_files, note_trouble, read_seen
 from docbus.producers.journey import journey
 from docbus.producers.withdrawing import withdraw
 from docbus.transport.topics import content
@@ -381,6 +381,16 @@ async def test_outage_is_waited_out_and_shown(database: Database, transport: Con
     assert (counts.uploads, counts.uploaded) == (1, 0)
     assert outage is AWAY
     assert uploader.outage is None
+
+
+async def test_outage_that_a_process_before_has_noted_is_over(database: Database, transport: ContentTransport) -> None:
+    """A process that uploads what one before it could not says nothing of an outage any more."""
+    take_in(database, large(database, "a"))
+    database.write_now(lambda c: note_trouble(c, (NOW_MS, AWAY.text)))
+
+    await make_uploader(database, transport).upload_all()
+
+    assert database.read_now(content_counts).error is None
 
 
 async def test_stop_in_the_middle_is_no_loss(database: Database, transport: ContentTransport) -> None:

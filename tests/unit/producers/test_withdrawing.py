@@ -8,7 +8,7 @@ from docbus.documents.refusals import CONTENT_EXPIRED, RESENDABLE
 from docbus.errors import DocumentConflictError, DocumentError
 from docbus.producers.content import content_files
 from docbus.producers.drain import KEEP_CONTENT_MS
-from docbus.producers.journey import journey
+from docbus.producers.journey import counts, journey
 from docbus.producers.outbox import fail_copies
 from docbus.producers.pruning import prune
 from docbus.producers.receipts import match
@@ -225,6 +225,24 @@ async def test_refusal_and_new_attempt_are_one_leg(database: Database, transport
 
     assert (under_way.state, under_way.attempts) == ("sent", 2)
     assert (leg.state, leg.attempts, leg.reason) == ("received", 2, None)
+
+
+async def test_refusal_that_comes_again_says_nothing_of_the_new_attempt(
+    database: Database, transport: ContentTransport
+) -> None:
+    """A recipient that reads the refused statement again says again what it said; the new attempt goes on alone."""
+    take_in(database, large(database, "a"))
+    await make_drain(database, transport).drain()
+    answer(database, ANNA, 1, CONTENT_EXPIRED)
+    send_again(database, "a")
+    await make_drain(database, transport).drain()
+
+    answer(database, ANNA, 1, CONTENT_EXPIRED)
+    (under_way,) = database.read_now(lambda c: journey(c, "a", sender=SENDER)).legs
+    answer(database, ANNA, 2)
+
+    assert ("sent", None) == (under_way.state, under_way.reason)
+    assert (1, 0) == database.read_now(lambda c: (counts(c).received, counts(c).refused))
 
 
 async def test_recipients_can_be_chosen(database: Database, transport: ContentTransport) -> None:
