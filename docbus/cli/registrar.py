@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -24,6 +25,13 @@ app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Found a directory, and grant, change and close agencies in it."
 )
 
+MINUTE_MS = 60_000
+EVERY_MINUTES = 5.0
+"""Minutes between two signs of life, unless told otherwise; see ``docbus.registry.beating.HEARTBEAT_MS``."""
+MIN_EVERY_MINUTES = 0.1
+"""Minutes; each heartbeat is kept for ever and read by everybody at every start."""
+MAX_EVERY_MINUTES = 15.0
+"""Minutes: after so many everybody is alarmed, by the terms of the genesis."""
 Reason = Annotated[str, typer.Option(help="Why, for people, now and in years.")]
 Code = Annotated[str, typer.Argument(metavar="CODE", help="The agency's code, canonical id or alias.")]
 
@@ -235,6 +243,59 @@ def rename(
     """Give an agency another name; its code stays."""
     session = begin(context)
     _publish(session, output, lambda registrar: registrar.rename(code, name))
+
+
+@app.command("heartbeat", epilog=examples("docbus -C registrar registrar heartbeat"))
+def heartbeat(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
+    """Sign that nothing has changed, once; `registrar run` does so every few minutes.
+
+    The first heartbeat brings the freshness limit into force: from then on a directory without a newer entry decides
+    nothing after a day, so that somebody has to go on beating.
+    """
+    session = begin(context)
+    _publish(session, output, lambda registrar: registrar.heartbeat())
+
+
+@app.command("run", epilog=examples("docbus -C registrar registrar run", "docbus -C registrar registrar run --every 3"))
+def run(
+    context: typer.Context,
+    *,
+    every: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            min=MIN_EVERY_MINUTES,
+            max=MAX_EVERY_MINUTES,
+            help="Minutes without any entry after which a heartbeat is signed.",
+        ),
+    ] = EVERY_MINUTES,
+) -> None:
+    """Sign a heartbeat every few minutes, until SIGTERM or Ctrl-C.
+
+    It waits for brokers that are away. Grants, rotations and revocations may be published meanwhile by other commands:
+    each is a sign of life as well.
+    """
+    session = begin(context, serving=True)
+    from docbus.cli.serve import stopping
+    from docbus.client.connect import open_registrar
+    from docbus.clock import SystemClock
+    from docbus.registry.beating import keep_beating
+
+    clock = SystemClock()
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        with stopping(stop, session):
+            session.note(f"a heartbeat every {every:g} minutes; stop with Ctrl-C")
+            await keep_beating(
+                lambda: open_registrar(session.folder, clock=clock),
+                stop,
+                clock=clock,
+                every_ms=round(every * MINUTE_MS),
+            )
+        session.note("stopped")
+
+    session.run(work())
 
 
 def _publish(session: Session, output: Form, change: Callable[[Registrar], Awaitable[Published]]) -> None:

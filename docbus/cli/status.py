@@ -14,7 +14,7 @@ from docbus.cli.session import begin
 
 if TYPE_CHECKING:
     from docbus.client.expiry import ContentExpiry
-    from docbus.client.status import AgencyStatus
+    from docbus.client.status import AgencyStatus, DirectoryState
     from docbus.consumers.content_overview import AwaitedContent, AwaitedDocument
     from docbus.consumers.overview import LedgerOverview
     from docbus.producers.content import ContentCounts
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from docbus.producers.overdue import OverdueStage
 
 app = typer.Typer(rich_markup_mode=None)
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+_FRESHNESS = {
+    "not judged": "; the registrar signs no heartbeats, so a revocation that is withheld is not noticed",
+    "fresh": "",
+    "old": "; OLD: the registrar has stopped, or somebody withholds what it publishes",
+    "stale": "; TOO OLD to believe anything under it: what arrives is parked until the directory goes on",
+}
+"""What is said of each :class:`~docbus.identity.snapshot.Freshness`."""
 
 
 @app.command("status", epilog=examples("docbus -C h26 status", "docbus -C h26 status --output json"))
@@ -50,21 +61,40 @@ def _show(found: AgencyStatus) -> None:
         line(f"  trouble with the bus: {found.trouble.text}")
         if found.trouble.hint:
             line(f"    {found.trouble.hint}")
-    directory = found.directory
-    known = "not read" if directory is None else f"entry {directory.position} of {when(directory.made_at)}"
     lag = "not known" if found.lag is None else f"{sum(found.lag.values()):,} records not decided yet"
     nobody = "nobody; `docbus run` does both"
     work = {"sending": found.sending or nobody, "receiving": found.receiving or nobody}
     inbox = _inbox(found.inbox) | {"  content expires from": _expiry(found.expiry)}
     outbox = _outbox(found.outbox) | _overdue(found.overdue)
+    behind = (
+        (found.sending or found.receiving)
+        and found.directory is not None
+        and found.followed is not None
+        and found.followed < found.directory.position
+    )
     following = {
         "  TROUBLE": found.directory_trouble,
-        "  followed here": f"to entry {found.followed}, not further"
-        if directory is not None and found.followed is not None and found.followed < directory.position
-        else None,
+        "  followed here": f"to entry {found.followed}, not further" if behind else None,
     }
-    pairs({"directory": known} | following | work | outbox | {"inbox": lag} | inbox)
+    pairs({"directory": _directory(found.directory)} | following | work | outbox | {"inbox": lag} | inbox)
     _tables(found)
+
+
+def _directory(directory: DirectoryState | None) -> str:
+    """Say how far the directory is known, and how old that is; what an old one means, in words."""
+    if directory is None:
+        return "not read"
+    text = f"entry {directory.position} of {when(directory.made_at)}, {_age(directory.age_ms)} old"
+    return text + _FRESHNESS[directory.freshness]
+
+
+def _age(milliseconds: int) -> str:
+    """Return a length of time in the unit that fits."""
+    for name, unit in (("day", DAY_MS), ("hour", HOUR_MS), ("minute", MINUTE_MS)):
+        if milliseconds >= 2 * unit or (name != "day" and milliseconds >= unit):
+            count = milliseconds // unit
+            return f"{count:,} {name}{'' if count == 1 else 's'}"
+    return "less than a minute"
 
 
 def _outbox(outbox: OutboxCounts) -> dict[str, str | None]:

@@ -88,7 +88,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             self.content = ContentFolder(self.settings.path(self.settings.content.folder))
             memory = DirectoryMemory(self.database)
             self._follower = DirectoryFollower(
-                self.transport, self.settings.exchange.genesis_bytes, on_entry=memory.take
+                self.transport, self.settings.exchange.genesis_bytes, on_entry=memory.take, clock=self._clock
             )
             await begin_directory(self.transport, self._follower, memory)
             check_granted(self.settings, self._signer.certificate, self._follower.snapshot)

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from docbus.errors import ConfigurationError
+from docbus.identity.snapshot import Freshness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,6 +127,12 @@ def figures(status: AgencyStatus, *, now_ms: int, outbox_bytes: int, certificate
     )
     directory = status.directory
     yield _one("directory_entry", "Last entry of the directory.", None if directory is None else directory.position)
+    judged = directory is not None and directory.freshness is not Freshness.NOT_JUDGED
+    yield _one(
+        "directory_age_seconds",
+        "Seconds since the last entry of the directory was made; none before the registrar's first heartbeat.",
+        age(directory.made_at) if directory is not None and judged else None,
+    )
     yield _one(
         "certificate_expiry_timestamp_seconds",
         "When the certificate ends under which this agency signs, since 1970.",

@@ -26,18 +26,28 @@ if TYPE_CHECKING:
     from docbus.client.opened import OpenAgency
     from docbus.clock import Clock
     from docbus.errors import DocbusError
-    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.identity.snapshot import Freshness, TrustSnapshot
     from docbus.settings import Settings
     from docbus.transport.port import Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryState:
-    """The last entry of the directory that was read: its position, hash, and time by the registrar's clock."""
+    """The last entry of the directory that was read.
+
+    Attributes:
+        position: Its position.
+        head: Its hash.
+        made_at: Its time by the registrar's clock, in milliseconds since 1970-01-01T00:00:00Z.
+        age_ms: Milliseconds since then.
+        freshness: What that means, by the terms of the genesis.
+    """
 
     position: int
     head: bytes
     made_at: int
+    age_ms: int
+    freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +108,7 @@ async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
         overdue=late,
         inbox=inbox,
         lag=lag,
-        directory=_directory(agency.snapshot),
+        directory=_directory(agency.snapshot, now_ms),
         followed=None if seen is None else seen[0],
         directory_trouble=agency.directory_trouble,
         trouble=trouble,
@@ -148,7 +158,7 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         overdue=late,
         inbox=inbox,
         lag=lag,
-        directory=None if snapshot is None else _directory(snapshot),
+        directory=None if snapshot is None else _directory(snapshot, now_ms),
         followed=None if seen is None else seen[0],
         directory_trouble=changed,
         trouble=trouble,
@@ -176,5 +186,11 @@ async def _lag(transport: Transport, agency: str, inbox: LedgerOverview) -> dict
     }
 
 
-def _directory(snapshot: TrustSnapshot) -> DirectoryState:
-    return DirectoryState(position=snapshot.position, head=snapshot.head, made_at=snapshot.made_at)
+def _directory(snapshot: TrustSnapshot, now_ms: int) -> DirectoryState:
+    return DirectoryState(
+        position=snapshot.position,
+        head=snapshot.head,
+        made_at=snapshot.made_at,
+        age_ms=snapshot.age_ms(now_ms),
+        freshness=snapshot.freshness(now_ms),
+    )

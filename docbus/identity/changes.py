@@ -50,6 +50,10 @@ def apply_change(state: DirectoryState, position: int, change: entries.Change) -
             state.agencies.put(agency.id, position, replace(agency, name=change.name))
         case entries.Closure():
             _close(state, position, change)
+        case entries.Heartbeat():
+            # It says when it was made, as every entry does; from the first one on, that is held against the clock.
+            if state.first_heartbeat is None:
+                state.first_heartbeat = position
         case entries.Genesis():
             raise refusal(position, "genesis_first", "a second genesis entry")
 

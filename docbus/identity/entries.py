@@ -126,9 +126,23 @@ class Closure:
     reason: str
 
 
-Change = Genesis | AgencyGrant | KeyRotation | Revocation | Alias | Rename | Closure
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """The registrar is there, and nothing has changed; the two fields are room for what ties the order down (D13).
+
+    Attributes:
+        checkpoints: Root over the checkpoints that the registrar has seen, 32 bytes; None as long as there are none.
+        time_stamp: RFC 3161 token; None as long as there is none.
+    """
+
+    checkpoints: bytes | None = None
+    time_stamp: bytes | None = None
+
+
+Change = Genesis | AgencyGrant | KeyRotation | Revocation | Alias | Rename | Closure | Heartbeat
 CHANGES: dict[str, type[Change]] = {
-    _NAMESPACE + made.__name__: made for made in (Genesis, AgencyGrant, KeyRotation, Revocation, Alias, Rename, Closure)
+    _NAMESPACE + made.__name__: made
+    for made in (Genesis, AgencyGrant, KeyRotation, Revocation, Alias, Rename, Closure, Heartbeat)
 }
 
 

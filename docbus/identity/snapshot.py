@@ -14,7 +14,9 @@ are in :mod:`docbus.identity.rules`.
 from __future__ import annotations
 
 import re
+from array import array
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from docbus.errors import DirectoryError, IdentityError, MalformedError, UnknownAgencyError
@@ -24,7 +26,7 @@ from docbus.identity.changes import apply_change, apply_genesis
 from docbus.identity.nearest import nearest
 from docbus.identity.rules import refusal
 from docbus.identity.state import DirectoryState
-from docbus.limits import MAX_ENVIRONMENT_BYTES
+from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVIRONMENT_BYTES
 from docbus.wire.pae import DIRECTORY_TYPE
 
 if TYPE_CHECKING:
@@ -33,6 +35,18 @@ if TYPE_CHECKING:
     from docbus.identity.grants import Agency, CertificateGrant
 
 _ENVIRONMENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ENVIRONMENT_BYTES - 1}}}")
+
+
+class Freshness(StrEnum):
+    """What the age of a trust snapshot means, by the terms of the genesis."""
+
+    NOT_JUDGED = "not judged"
+    """The registrar has never signed a heartbeat, so silence says nothing."""
+    FRESH = "fresh"
+    OLD = "old"
+    """Older than a living registrar would let it become: somebody should look."""
+    STALE = "stale"
+    """So old that a revocation may be missing: nothing is believed under it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +62,7 @@ class TrustSnapshot:
         freshness_limit_ms: Age beyond which it decides nothing.
         freshness_alarm_ms: Age beyond which an operator should look.
         size: How many agencies it knows, closed ones included.
+        has_heartbeat: Whether the registrar has ever signed a heartbeat, and age therefore counts.
     """
 
     environment: str
@@ -58,7 +73,24 @@ class TrustSnapshot:
     freshness_limit_ms: int
     freshness_alarm_ms: int
     size: int
+    has_heartbeat: bool
     _state: DirectoryState = field(repr=False, compare=False)
+
+    def age_ms(self, now_ms: int) -> int:
+        """Return milliseconds since the last entry was made, by two clocks: the registrar's and the reader's."""
+        return max(0, now_ms - self.made_at)
+
+    def is_stale(self, now_ms: int) -> bool:
+        """Return whether it is too old to decide; the registrar's clock may be late by ``MAX_CLOCK_SKEW_MS``."""
+        return self.has_heartbeat and now_ms - self.made_at > self.freshness_limit_ms + MAX_CLOCK_SKEW_MS
+
+    def freshness(self, now_ms: int) -> Freshness:
+        """Return what its age means at a time, in milliseconds since 1970 UTC."""
+        if not self.has_heartbeat:
+            return Freshness.NOT_JUDGED
+        if self.is_stale(now_ms):
+            return Freshness.STALE
+        return Freshness.OLD if self.age_ms(now_ms) > self.freshness_alarm_ms else Freshness.FRESH
 
     def certificate(self, digest: bytes) -> CertificateGrant | None:
         """Return the grant of a certificate (SHA-256 of its DER), or None if there was none up to here."""
@@ -119,8 +151,9 @@ class DirectoryReplay:
     def __init__(self, genesis: bytes) -> None:
         self.genesis = genesis
         self._state = DirectoryState()
-        self._made_at: list[int] = []
-        self._sizes: list[int] = []
+        # Machine words, not Python's integers: heartbeats make a hundred thousand of each in a year.
+        self._made_at = array("q")
+        self._sizes = array("q")
 
     @property
     def position(self) -> int:
@@ -206,6 +239,7 @@ class DirectoryReplay:
             freshness_limit_ms=genesis.freshness_limit,
             freshness_alarm_ms=genesis.freshness_alarm,
             size=self._sizes[at],
+            has_heartbeat=self._state.first_heartbeat is not None and self._state.first_heartbeat <= at,
             _state=self._state,
         )
 
@@ -213,8 +247,8 @@ class DirectoryReplay:
         """Return another replay at the same position, to try an entry before it is published."""
         made = DirectoryReplay(self.genesis)
         made._state = self._state.copy()
-        made._made_at = self._made_at.copy()
-        made._sizes = self._sizes.copy()
+        made._made_at = self._made_at[:]
+        made._sizes = self._sizes[:]
         return made
 
     def _check_signatures(self, position: int, record: entries.DirectoryRecord) -> None:

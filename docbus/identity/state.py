@@ -61,6 +61,7 @@ class DirectoryState:
         "certificates",
         "encryption_keys",
         "environment",
+        "first_heartbeat",
         "genesis",
         "hashes",
         "order",
@@ -72,6 +73,8 @@ class DirectoryState:
     def __init__(self) -> None:
         self.environment = ""
         self.genesis: Genesis | None = None
+        self.first_heartbeat: int | None = None
+        """Position from which on the age of the directory counts; None while the registrar has not begun to beat."""
         self.registrar_keys: dict[bytes, object] = {}
         self.hashes = bytearray()
         """Entry hashes by position, 32 bytes each."""

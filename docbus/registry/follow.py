@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from docbus.clock import SystemClock
 from docbus.errors import DirectoryError, TransportError
+from docbus.registry.freshness import FreshnessLog
 from docbus.registry.reader import DirectoryReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from docbus.clock import Clock
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
 
@@ -39,11 +42,19 @@ class DirectoryFollower:
         transport: Started by the caller.
         genesis: The pinned hash of the genesis entry.
         on_entry: Told each record value that was applied, and its offset.
+        clock: How old the directory is.
     """
 
     def __init__(
-        self, transport: Transport, genesis: bytes, *, on_entry: Callable[[bytes, int], None] | None = None
+        self,
+        transport: Transport,
+        genesis: bytes,
+        *,
+        on_entry: Callable[[bytes, int], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
+        self._freshness = FreshnessLog()
         self._reader = DirectoryReader(transport, genesis, on_entry=on_entry)
         self._snapshot: TrustSnapshot | None = None
         self._listeners: list[Callable[[TrustSnapshot], None]] = []
@@ -118,6 +129,7 @@ class DirectoryFollower:
 
     async def _follow(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            self._look()
             try:
                 await self._reader.step(FOLLOW_SECONDS)
             except DirectoryError as error:
@@ -130,6 +142,11 @@ class DirectoryFollower:
             else:
                 self._recover()
                 await self._publish()
+
+    def _look(self) -> None:
+        """Say how old the directory is, also while nothing comes of it: that is just when it grows old."""
+        if self._snapshot is not None:
+            self._freshness.look(self._snapshot, self._clock.now_ms())
 
     async def wait_beyond(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - running out is an answer
         """Return whether the directory came to know more than ``position`` within ``timeout`` seconds."""

@@ -294,6 +294,18 @@ class Registrar:
         change = entries.Rename(agency=(await self.load()).resolve(agency), name=name)
         return await self._publish(change)
 
+    async def heartbeat(self) -> Published:
+        """Say that the registrar is there and nothing has changed, so that nobody takes silence for that.
+
+        The first one brings the freshness limit into force, for good: from then on somebody has to go on beating.
+
+        Raises:
+            DirectoryError: Another entry came first; that is a sign of life as well.
+            TransportError: The entry was not published, or for AppendUnknownError: may be.
+        """
+        await self.load()
+        return await self._publish(entries.Heartbeat())
+
     async def _publish(self, change: entries.Change, warnings: tuple[str, ...] = ()) -> Published:
         """Publish a change on what was loaded last."""
         snapshot = self._reader.replay.snapshot()

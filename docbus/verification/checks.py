@@ -45,6 +45,7 @@ DIRECTORY = _check(
     "C1.20", "directory_behind", "the directory is known up to the entry the statement was made under", "indeterminate"
 )
 TIME = _check("C1.21", "made_in_future", "the statement was not made in the future", "indeterminate")
+FRESHNESS = _check("C1.22", "directory_stale", "the directory is not older than it says it may be", "indeterminate")
 BATCH_KEY = _check("C2.01", "batch_key_unusable", "a key of the recipient opens the batch key")
 CONTENT_KEY = _check("C2.02", "content_key_unusable", "the batch key opens the content key")
 DECRYPTION = _check("C2.03", "decryption_failed", "the content key opens the package in this document's context")
@@ -80,6 +81,7 @@ CHECKS: tuple[Check, ...] = (
     AUTHORITY,
     DIRECTORY,
     TIME,
+    FRESHNESS,
     BATCH_KEY,
     CONTENT_KEY,
     DECRYPTION,

@@ -35,7 +35,7 @@ EXIT_CODES: Mapping[Verdict, int] = {"valid": 0, "invalid": 1, "indeterminate": 
 _OPENING = tuple(check for check in checks.CHECKS if check.number.startswith("C2"))
 _LIVE = tuple(check for check in checks.CHECKS if check not in _OPENING)
 # An auditor asks for the directory first, because authority is asked as of the position the statement names.
-_AUDITOR = (*_LIVE[: _LIVE.index(checks.AUTHORITY)], checks.DIRECTORY, checks.AUTHORITY, checks.TIME)
+_AUDITOR = (*_LIVE[: _LIVE.index(checks.AUTHORITY)], checks.DIRECTORY, checks.AUTHORITY, checks.TIME, checks.FRESHNESS)
 
 
 class Manner(NamedTuple):
@@ -165,7 +165,8 @@ def _first_part(result: Given, manner: Manner, known: _Known) -> dict[str, Check
     if not manner.record:
         not_asked[checks.RECORD_KEY.number] = "there is no record, only its value"
     if not manner.live:
-        not_asked[checks.TIME.number] = "for an auditor the order in the log decides, not a clock"
+        for check in (checks.TIME, checks.FRESHNESS):
+            not_asked[check.number] = "for an auditor the order in the log decides, not a clock"
     outcomes: dict[str, CheckResult] = {}
     stopped = False
     for check in _LIVE if manner.live else _AUDITOR:

@@ -9,6 +9,7 @@ The checklist, in order; see ``checks`` for the codes::
     C1.05 profile               C1.12 delegation            C1.19 authority
     C1.06 signature count       C1.13 environment           C1.20 directory position
     C1.07 proof                 C1.14 recipient             C1.21 time
+                                                            C1.22 freshness
 
 What comes before C1.08 needs no cryptography; what comes after it is only said of proven senders. The caller still
 owes C2 (``opening``) before a document is delivered, and the position in its stream afterwards. Whether a document is
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from docbus.identity.grants import CertificateGrant
     from docbus.identity.snapshot import TrustSnapshot
 
+_HOUR_MS = 60 * 60 * 1000
 DIRECTORY_HASH_FINDING = "directory_hash_mismatch"
 """The statement was made under another directory log than ours: somebody is shown a fork (design D7)."""
 
@@ -102,7 +104,7 @@ class Verifier:
 
         Raises:
             VerificationError: A check failed.
-            IndeterminateError: A check cannot be decided yet (C1.20, C1.21).
+            IndeterminateError: A check cannot be decided yet (C1.20 to C1.22).
         """
         verified = self._verify(value, key, recipient, snapshot)
         head = verified.statement.head
@@ -112,6 +114,11 @@ class Verifier:
         verified = _directory(verified, snapshot)
         if head.made_at > now_ms + MAX_CLOCK_SKEW_MS:
             undecided(checks.TIME, f"made {(head.made_at - now_ms) / 1000:.0f} s in the future")
+        if snapshot.is_stale(now_ms):
+            hours = snapshot.age_ms(now_ms) / _HOUR_MS
+            undecided(
+                checks.FRESHNESS, f"directory entry {snapshot.position}, the last one known, is {hours:.1f} h old"
+            )
         return verified
 
     def verify_recorded(

@@ -10,20 +10,13 @@ import pytest
 from docbus.client.connect import signer_of_settings
 from docbus.client.founding import found_agency
 from docbus.clock import SystemClock
-from docbus.documents.document import Document
-from docbus.envelope.batch import Draft, Sealer, StreamHead
-from docbus.envelope.encrypted import encrypt_document
-from docbus.envelope.envelope import join
-from docbus.envelope.statement import DOCUMENT_TYPE, FIRST_PREVIOUS
 from docbus.errors import IdentityError
 from docbus.settings import EmbeddedSettings, load_settings
 from docbus.transport import topics
-from docbus.transport.port import NewRecord
+from tests.support.hostile import sealed_by
 from tests.support.trial import ENVIRONMENT, EXPRESS, HANOI, PATIENCE, TAY_NINH, id_of, knows, leg_of, letter, opened
 
 if TYPE_CHECKING:
-    from docbus.identity.signing import Signer
-    from docbus.identity.snapshot import TrustSnapshot
     from tests.support.trial import Exchange
 
 
@@ -56,22 +49,6 @@ def take_new_keys(exchange: Exchange, code: str) -> None:
     )
 
 
-def sealed_by(signer: Signer, snapshot: TrustSnapshot, document_id: str) -> NewRecord:
-    """Return an envelope that somebody seals who has a copy of Hanoi's key."""
-    recipient = id_of(TAY_NINH)
-    document = Document(document_id=document_id, title="Tựa", files=(letter(),), recipients=(recipient,))
-    encrypted = encrypt_document(document, environment=ENVIRONMENT, sender=id_of(HANOI), now_ms=1)
-    (sealed,) = Sealer(environment=ENVIRONMENT, sender=id_of(HANOI), signer=signer).seal(
-        [Draft(DOCUMENT_TYPE, recipient, "documents", encrypted.body, len(encrypted.package), encrypted.content_key)],
-        epochs={"documents": bytes(16)},
-        heads={(recipient, "documents"): StreamHead(0, FIRST_PREVIOUS)},
-        snapshot=snapshot,
-        now_ms=SystemClock().now_ms(),
-    )
-    value = join(sealed.front, encrypted.package, sealed.back)
-    return NewRecord(topic=topics.inbox(recipient), key=id_of(HANOI).encode(), value=value)
-
-
 async def test_revoked_key_is_refused_from_then_on(exchange: Exchange) -> None:
     """A stolen key signs perfectly, and after its revocation nobody believes it; what came before stays filed."""
     stolen = signer_of_settings(load_settings(exchange.folder / HANOI))
@@ -86,7 +63,7 @@ async def test_revoked_key_is_refused_from_then_on(exchange: Exchange) -> None:
         async with exchange.registrar() as registrar:
             revoked = await registrar.revoke(stolen.certificate, reason="token lost")
         await knows([hanoi, tay_ninh], revoked.position)
-        await wire.append([sealed_by(stolen, hanoi.snapshot, "by-the-thief")])
+        await wire.append([sealed_by(stolen, hanoi.snapshot, "by-the-thief", sender=HANOI, recipient=TAY_NINH)])
         (kept,) = await wire.read(
             topics.quarantine(tay_ninh.id), 0, 0, max_records=10, max_bytes=1 << 24, wait=PATIENCE
         )

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from docbus.cli.output import plain
 from docbus.cli.status import _show
+from docbus.client.status import DirectoryState
 from docbus.documents.deadlines import Stage
+from docbus.identity.snapshot import Freshness
 from docbus.producers.overdue import OverdueDocument, OverdueStage
 from tests.support.outbox import ANNA, NOW_MS
 from tests.support.status import empty_status
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 HOUR_MS = 60 * 60 * 1000
 LATE = OverdueStage(
@@ -47,3 +49,28 @@ def test_programs_get_times_and_stages(tmp_path: Path) -> None:
     assert [("a", ANNA, "2026-11-23T07:00:00.000Z")] == [
         (one["document_id"], one["recipient"], one["since"]) for one in found["first"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "freshness", "expected"),
+    [
+        (59_999, Freshness.FRESH, "less than a minute old"),
+        (60_000, Freshness.FRESH, "1 minute old"),
+        (17 * 60_000, Freshness.OLD, "17 minutes old; OLD: the registrar has stopped"),
+        (HOUR_MS, Freshness.OLD, "1 hour old; OLD"),
+        (25 * HOUR_MS, Freshness.STALE, "25 hours old; TOO OLD to believe anything under it"),
+        (72 * HOUR_MS, Freshness.NOT_JUDGED, "3 days old; the registrar signs no heartbeats"),
+    ],
+)
+def test_age_of_the_directory_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], age_ms: int, freshness: Freshness, expected: str
+) -> None:
+    """Whoever looks sees how old the directory is, and what that means."""
+    directory = DirectoryState(position=7, head=bytes(32), made_at=NOW_MS - age_ms, age_ms=age_ms, freshness=freshness)
+
+    _show(empty_status(tmp_path, directory=directory))
+
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("directory")]
+    assert "entry 7 of 2026-11-2" in line
+    assert expected in line
+    assert ("fresh" == freshness) == line.endswith(" old")

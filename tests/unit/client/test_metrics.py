@@ -10,9 +10,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from docbus.client.metrics import Exposition, figures
+from docbus.client.status import DirectoryState
 from docbus.consumers.overview import AsideCount, SinkState
 from docbus.documents.deadlines import Stage
 from docbus.errors import ConfigurationError, TransportError
+from docbus.identity.snapshot import Freshness
 from docbus.producers.overdue import OverdueStage
 from tests.support.outbox import NOW_MS, FakeClock
 from tests.support.status import empty_status
@@ -110,6 +112,22 @@ def test_bus_that_does_not_answer_shows(tmp_path: Path) -> None:
 
     assert 0.0 == found["docbus_bus_reachable", ""]
     assert not [name for name, _ in found if name == "docbus_inbox_lag_records"]
+
+
+@pytest.mark.parametrize(
+    ("freshness", "expected"),
+    [(Freshness.NOT_JUDGED, None), (Freshness.FRESH, 7.0), (Freshness.OLD, 7.0), (Freshness.STALE, 7.0)],
+)
+def test_age_of_the_directory_goes_on_by_the_clock(
+    tmp_path: Path, freshness: Freshness, expected: float | None
+) -> None:
+    """It is counted up to the scrape, and left out where the registrar never beats: nothing could be told from it."""
+    directory = DirectoryState(position=3, head=bytes(32), made_at=NOW_MS - 5000, age_ms=5000, freshness=freshness)
+
+    found = samples(exposition(empty_status(tmp_path, directory=directory)))
+
+    assert expected == found.get(("docbus_directory_age_seconds", ""))
+    assert 3 == found["docbus_directory_entry", ""]
 
 
 def test_names_are_those_of_the_reference(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ CHANGES: list[entries.Change] = [
     entries.Rename(agency="vn:H26", name="Thành phố Hà Nội"),
     entries.Closure(agency="vn:H26", successor="vn:H27", reason="merged"),
     entries.Closure(agency="vn:H26", successor=None, reason="dissolved"),
+    entries.Heartbeat(),
+    entries.Heartbeat(checkpoints=b"r" * 32, time_stamp=b"token"),
 ]
 
 

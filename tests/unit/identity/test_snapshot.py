@@ -10,7 +10,8 @@ import pytest
 from docbus.errors import AgencyClosedError, AgencyCodeError, DirectoryError, UnknownAgencyError
 from docbus.identity import entries
 from docbus.identity.certificates import make_certificate
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.snapshot import DirectoryReplay, Freshness
+from docbus.limits import MAX_CLOCK_SKEW_MS
 from docbus.wire.profiles import Profile
 from tests.support.directory import ENVIRONMENT, NOW_MS, DirectoryBuilder, Keys, grant_of, make_keys
 
@@ -359,3 +360,52 @@ def test_rsa_agency_is_granted() -> None:
     builder.append(grant_of(keys))
 
     assert Profile.RSA_PSS_SHA256 == builder.snapshot().certificate(keys.signer.certificate).profile  # type: ignore[union-attr] # it is there
+
+
+def test_age_counts_from_the_first_heartbeat_on() -> None:
+    """Before it nothing is old, however long ago it was made; from it on, each entry's own time decides."""
+    builder = DirectoryBuilder()
+    builder.append(entries.Heartbeat())
+    builder.grant("vn:H26")
+    replay, far = builder.replay(), NOW_MS + 10 * entries.DEFAULT_FRESHNESS_LIMIT_MS
+
+    assert [Freshness.NOT_JUDGED, Freshness.STALE, Freshness.STALE] == [
+        replay.snapshot(position).freshness(far) for position in range(3)
+    ]
+    assert [False, True, True] == [replay.snapshot(position).has_heartbeat for position in range(3)]
+    assert [2000, 1999, 1998] == [replay.snapshot(position).age_ms(NOW_MS + 2000) for position in range(3)]
+
+
+def test_every_entry_is_a_sign_of_life() -> None:
+    """What is published after a heartbeat makes the directory as fresh as another heartbeat would."""
+    builder = DirectoryBuilder()
+    builder.append(entries.Heartbeat())
+    late = NOW_MS + entries.DEFAULT_FRESHNESS_LIMIT_MS
+    replay = builder.replay()
+    before = replay.snapshot()
+    replay.apply(builder.value(grant_of(make_keys("vn:H26")), made_at=late))
+
+    assert (Freshness.OLD, Freshness.FRESH) == (before.freshness(late), replay.snapshot().freshness(late))
+
+
+def test_freshness_has_its_limits_in_the_genesis() -> None:
+    """The alarm's millisecond is still fresh; the limit has five minutes more, for clocks that differ."""
+    builder = DirectoryBuilder()
+    builder.append(entries.Heartbeat())
+    snapshot = builder.snapshot()
+    alarm = snapshot.made_at + entries.DEFAULT_FRESHNESS_ALARM_MS
+    limit = snapshot.made_at + entries.DEFAULT_FRESHNESS_LIMIT_MS + MAX_CLOCK_SKEW_MS
+
+    assert [Freshness.FRESH, Freshness.OLD, Freshness.OLD, Freshness.STALE] == [
+        snapshot.freshness(now) for now in (alarm, alarm + 1, limit, limit + 1)
+    ]
+    assert [False, True] == [snapshot.is_stale(now) for now in (limit, limit + 1)]
+
+
+def test_clock_that_was_set_back_makes_nothing_old() -> None:
+    """An entry that seems to come from the future is of no age."""
+    builder = DirectoryBuilder()
+    builder.append(entries.Heartbeat())
+    snapshot = builder.snapshot()
+
+    assert (0, Freshness.FRESH) == (snapshot.age_ms(0), snapshot.freshness(0))

@@ -41,6 +41,7 @@ def test_copy_of_a_state_is_apart() -> None:
     state = DirectoryState()
 
     copy = state.copy()
+    copy.first_heartbeat = 3
     copy.hashes += b"a" * 32
     copy.order.append("vn:H26")
     copy.aliases["vn:H27"] = ("vn:H26", 1)
@@ -49,6 +50,7 @@ def test_copy_of_a_state_is_apart() -> None:
     copy.encryption_keys.add(b"e")
     copy.registrar_keys[b"r"] = object()
 
+    assert None is state.first_heartbeat
     assert (b"", [], {}, {}, set(), set(), {}) == (
         bytes(state.hashes),
         state.order,

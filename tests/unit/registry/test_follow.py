@@ -9,11 +9,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from docbus.errors import BrokerUnavailableError, DirectoryError
+from docbus.identity import entries
 from docbus.registry import follow
 from docbus.registry.follow import DirectoryFollower
 from docbus.transport.port import Record
 from tests.support.bus import append_entries, found_bus
 from tests.support.directory import DirectoryBuilder, grant_of, make_keys
+from tests.support.outbox import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -222,3 +224,33 @@ async def test_stopping_does_not_wait_for_the_next_entry() -> None:
         await follower.run(stop)
 
     assert None is follower.failure
+
+
+async def test_directory_that_grows_old_is_noticed_while_nothing_comes(
+    transport: SqliteTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A follower that reads nothing says that the directory is old, and with the next entry that it is fresh again."""
+    monkeypatch.setattr(follow, "FOLLOW_SECONDS", 0.01)
+    builder = DirectoryBuilder()
+    builder.append(entries.Heartbeat())
+    await append_entries(transport, builder.records)
+    clock, stop = FakeClock(), asyncio.Event()
+    follower = DirectoryFollower(transport, builder.genesis, clock=clock)
+    await follower.load()
+    events: list[str] = []
+
+    async def said(event: str) -> None:
+        while event not in events:
+            events[:] = [line["event"] for line in lines]
+            await asyncio.sleep(0.001)
+
+    with capture_logs() as lines:
+        async with asyncio.timeout(BOUND), asyncio.TaskGroup() as tasks:
+            tasks.create_task(follower.run(stop))
+            clock.advance(entries.DEFAULT_FRESHNESS_ALARM_MS / 1000 + 1)
+            await said("directory_old")
+            await append_entries(transport, [builder.value(entries.Heartbeat(), made_at=clock.now_ms())])
+            await said("directory_fresh")
+            stop.set()
+
+    assert ["directory_old", "directory_changed", "directory_fresh"] == events

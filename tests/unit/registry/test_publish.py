@@ -407,3 +407,14 @@ async def test_absent_brokers_publish_nothing(transport: SqliteTransport) -> Non
     around.store, around.error = True, None
     await _granted(registrar)
     assert 1 == (await first.load()).position
+
+
+async def test_heartbeat_stands_in_the_log(transport: SqliteTransport, registrar: Registrar) -> None:
+    """A heartbeat is an entry as any other: numbered, chained, signed, and with nothing in it yet."""
+    published = await registrar.heartbeat()
+
+    snapshot, values = await fetch_directory(transport, registrar.genesis)
+    entry = entries.decode_entry(entries.decode_record(values[1]).entry)
+    assert (1, registrar.genesis, NOW_MS) == (entry.position, entry.previous, entry.made_at)
+    assert entries.Heartbeat(checkpoints=None, time_stamp=None) == entry.change
+    assert (published.hash, True) == (snapshot.head, snapshot.has_heartbeat)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,9 @@ from docbus.verification.verifier import DIRECTORY_HASH_FINDING, Verified, Verif
 from tests.support.letters import seal, snapshot, verify, world
 from tests.vectors.building.letters import Letter, write_document, write_receipt
 from tests.vectors.building.world import HANOI, HANOI_ROTATED, LANG_SON, NOW, TAY_NINH
+
+if TYPE_CHECKING:
+    from docbus.identity.snapshot import TrustSnapshot
 
 LETTER = write_document(world(), "document")
 ENVELOPE = seal(LETTER)[0]
@@ -95,6 +98,40 @@ def test_a_clock_may_run_ahead_by_five_minutes() -> None:
 
     assert ("C1.21", "made_in_future") == refusal(encode_envelope(seal(ahead)[0]))
     assert ahead.digest == live(encode_envelope(seal(ahead)[0]), now_ms=NOW + 1).digest
+
+
+def _beating() -> tuple[TrustSnapshot, int]:
+    """Return the directory in which everybody may sign, with a heartbeat at its end, and its limit in milliseconds."""
+    known = replace(snapshot(), has_heartbeat=True)
+    return known, known.made_at + known.freshness_limit_ms + MAX_CLOCK_SKEW_MS
+
+
+def test_directory_may_be_a_day_and_five_minutes_old() -> None:
+    """The limit itself passes; one millisecond more waits, until a newer entry is known."""
+    known, limit = _beating()
+
+    assert LETTER.digest == live(VALUE, snapshot=known, now_ms=limit).digest
+    assert ("C1.22", "directory_stale") == refusal(VALUE, snapshot=known, now_ms=limit + 1)
+    assert LETTER.digest == live(VALUE, snapshot=replace(known, made_at=known.made_at + 1), now_ms=limit + 1).digest
+
+
+def test_old_directory_still_says_no() -> None:
+    """What fails is failed also under a directory that is too old: only a yes needs to know the newest entry."""
+    known, limit = _beating()
+    forged = ENVELOPE._replace(proof=ENVELOPE.proof._replace(index=1))
+
+    assert "C1.07" == refusal(encode_envelope(forged), snapshot=known, now_ms=limit + 1)[0]
+    retired = replace(snapshot(HANOI_ROTATED), has_heartbeat=True)
+    assert ("C1.19", "certificate_retired") == refusal(VALUE, snapshot=retired, now_ms=limit + 10_000)
+
+
+def test_age_of_the_directory_is_nothing_to_an_auditor() -> None:
+    """There is no time in what an auditor is asked, so that what was valid stays so in ten years."""
+    known, _ = _beating()
+
+    verified = Verifier().verify_recorded(VALUE, key=HANOI.encode(), recipient=TAY_NINH, snapshot=known)
+
+    assert LETTER.digest == verified.digest
 
 
 def test_validity_of_the_certificate_includes_its_ends() -> None:

@@ -1,4 +1,4 @@
-"""Vectors that are honestly signed, and whose statement is malformed, misplaced or early: C1.09, C1.12 to C1.21."""
+"""Vectors that are honestly signed, and whose statement is malformed, misplaced or early: C1.09, C1.12 to C1.22."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def misplaced(make: Failing) -> None:
 
 
 def undecided(make: Failing) -> None:
-    """C1.20 and C1.21: not yet."""
+    """C1.20 to C1.22: not yet."""
     letter = make.valid.letters["v1-document"]
     make.signed(
         "directory-behind",
@@ -227,6 +227,15 @@ def undecided(make: Failing) -> None:
         checks.TIME,
         "The statement was made five minutes and one millisecond from now.",
         "A sender's clock may run ahead by five minutes.",
+    )
+    told = make.valid.circumstances["v1-directory-at-its-limit"]
+    make.unchanged(
+        "directory-stale",
+        checks.FRESHNESS,
+        "The bytes of v1-directory-at-its-limit, read one millisecond later.",
+        "A revocation may have been published that is not known here; the next entry will tell.",
+        base="v1-directory-at-its-limit",
+        circumstances=replace(told, now_ms=told.now_ms + 1),
     )
 
 

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from docbus.envelope.envelope import Envelope, Hint, encode_envelope
 from docbus.envelope.statement import FIRST_PREVIOUS, Reference, Refusal
+from docbus.identity import entries
 from docbus.limits import MAX_CLOCK_SKEW_MS, PART_BYTES
 from docbus.verification.verifier import DIRECTORY_HASH_FINDING
 from tests.vectors.building.attached import Attached, attach, enclose, write_attached
@@ -23,7 +24,17 @@ from tests.vectors.building.letters import (
     write_status,
 )
 from tests.vectors.building.vector import AT_HANOI, AT_TAY_NINH, AUDITOR_MODE, Circumstances, Vector
-from tests.vectors.building.world import HANOI, HANOI_ROTATED, LANG_SON, NOW, TAXES, TAY_NINH, World
+from tests.vectors.building.world import (
+    BEATING,
+    HANOI,
+    HANOI_ROTATED,
+    LANG_SON,
+    NOW,
+    TAXES,
+    TAY_NINH,
+    World,
+    made_at,
+)
 
 BATCH_SIZE = 5
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -283,6 +294,42 @@ class Valid:
             "A sender's clock may run ahead by exactly five minutes.",
             based_on=base,
         )
+        self._freshness()
+
+    def _freshness(self) -> None:
+        """C1.22: how old the directory may be."""
+        base = "v1-hybrid"
+        limit = made_at(BEATING) + entries.DEFAULT_FRESHNESS_LIMIT_MS + MAX_CLOCK_SKEW_MS
+        told = replace(AT_TAY_NINH, record_key=TAXES, directory_position=BEATING)
+        for name, shows, made, circumstances in (
+            (
+                "directory-at-its-limit",
+                "The last entry known is exactly as old as the directory allows, a day and five minutes.",
+                "read that long after a heartbeat",
+                replace(told, now_ms=limit),
+            ),
+            (
+                "directory-without-heartbeat",
+                "Before the first heartbeat nothing is said of the directory's age, however old it is.",
+                "read a millisecond after that limit by somebody who knows no heartbeat",
+                replace(told, directory_position=BEATING - 1, now_ms=limit + 1),
+            ),
+            (
+                "directory-old-for-an-auditor",
+                "An auditor does not ask how old the directory is: order decides, not clocks.",
+                "read as an auditor a millisecond after that limit",
+                replace(told, mode=AUDITOR_MODE, now_ms=limit + 1),
+            ),
+        ):
+            self.add(
+                f"v1-{name}",
+                self.letters[base],
+                shows,
+                envelope=self.envelopes[base],
+                made=f"The envelope of {base}, {made}.",
+                circumstances=circumstances,
+                based_on=base,
+            )
 
     def _attachments(self) -> None:
         world = self.world

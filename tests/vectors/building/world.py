@@ -59,6 +59,8 @@ ALL_OPEN = 4
 HANOI_ROTATED = 5
 LANG_SON_REVOKED = 6
 TAY_NINH_CLOSED = 7
+BEATING = 8
+"""The registrar's first heartbeat: from here on the age of the directory counts."""
 _RSA_BITS = 2048
 
 
@@ -170,6 +172,7 @@ class World:
             )
         )
         self._append(entries.Closure(agency=TAY_NINH, successor=HANOI, reason="merged"))
+        self._append(entries.Heartbeat())
 
     def _grant(self, agency: str) -> entries.AgencyGrant:
         party = self.parties[agency]
@@ -191,13 +194,18 @@ class World:
                 environment=ENVIRONMENT,
                 position=position,
                 previous=self.hashes[-1] if self.hashes else entries.GENESIS_PREVIOUS,
-                made_at=NOW + 1000 * position,
+                made_at=made_at(position),
                 change=change,
             )
         )
         record = entries.sign_entry(encoded, [self._registrar])
         self.records.append(record)
         self.hashes.append(entries.entry_hash(encoded))
+
+
+def made_at(position: int) -> int:
+    """Return when an entry of the log was made, milliseconds: one in every second."""
+    return NOW + 1000 * position
 
 
 def load_decrypter(pem: bytes) -> Decrypter:
