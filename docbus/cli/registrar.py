@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from docbus.cli import options
+from docbus.cli import expecting, options
 from docbus.cli.examples import examples
 from docbus.cli.join_requests import confirm, digest_of, read_request
 from docbus.cli.output import Form, pairs, when, write_json
@@ -24,6 +24,7 @@ T = TypeVar("T")
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Found a directory, and grant, change and close agencies in it."
 )
+app.add_typer(expecting.app)
 
 MINUTE_MS = 60_000
 EVERY_MINUTES = 5.0
@@ -142,21 +143,28 @@ def grant(
             help="Partitions of the agency's inbox; of several, the last is for urgent documents and receipts.",
         ),
     ] = DEFAULT_PARTITIONS,
+    unexpected: Annotated[
+        bool, typer.Option("--unexpected", help="Grant also what differs from the register of expected agencies.")
+    ] = False,
     output: options.Output = Form.TEXT,
 ) -> None:
     """Give an agency its code, with the keys in its join request.
 
     Compare the fingerprint with the agency by another channel before you confirm: it is what tells its request from
     somebody else's.
+    Where a list was imported, the request is compared with the register as well.
     """
     session = begin(context)
     text = read_request(request)
+    former = expecting.compare_with_register(session, text, unexpected=unexpected)
 
     async def work(registrar: Registrar) -> Published:
         await confirm(session, registrar, text, fingerprint, yes=yes)
         return await registrar.grant(text, roles=role or (), partitions=partitions)
 
     _publish(session, output, work)
+    for command in former:
+        session.note(f"The list has a former code, too: {command}")
     session.note("Next, once for all that were granted: docbus provision")
 
 

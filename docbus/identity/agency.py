@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import total_ordering
 
@@ -10,6 +11,8 @@ from docbus.identity.schemes import SCHEMES, Scheme
 from docbus.identity.spelling import is_plain, name_characters, show, suggestion
 
 _TOPIC_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.")
+_PLAIN = re.compile("[!-~]*")
+_PLAIN_UPPER = re.compile("[!-`{-~]*")
 
 
 @total_ordering
@@ -129,6 +132,9 @@ def parse_canonical(text: str) -> AgencyId:
 
 
 def _check_characters(text: str, *, upper_case: bool) -> None:
+    # Nearly all codes are like this, and a list or a directory has hundreds of thousands.
+    if (_PLAIN_UPPER if upper_case else _PLAIN).fullmatch(text):
+        return
     wrong = [at for at, c in enumerate(text) if not is_plain(c) or (upper_case and c.islower())]
     if not wrong:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from docbus.errors import IdentityError
@@ -21,6 +22,12 @@ _LOOKALIKES = str.maketrans(
     "АВЕЅІЈКМНОРСТУХ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",  # noqa: RUF001 - confusable on purpose
     "ABESIJKMHOPCTYX" + "ABEZHIKMNOPTYX",
 )
+
+_SPACES = re.compile(r"\s{2,}|[^\S ]")
+"""Several spaces together, or one that is not U+0020."""
+_OTHER_LETTERS = re.compile("[\u00d0\u00f0\u0189\u0256\u0370-\u1dff\u1f00-\U0010ffff]")
+"""Among these are letters that are not Vietnamese: other scripts, and eth and African D, which look like Đ."""
+_LIKE_D = "\u00d0\u00f0\u0189\u0256"
 
 
 def is_plain(character: str) -> bool:
@@ -64,8 +71,25 @@ def check_title(text: str, what: str) -> None:
     size = len(text.encode(errors="replace"))
     if size > MAX_TITLE_BYTES:
         raise IdentityError(f"{what} has {size} bytes; {MAX_TITLE_BYTES} are allowed")
-    unseen = [at for at, c in enumerate(text) if unicodedata.category(c) in _UNSEEN]
+    # What is printable for Python has none of these categories.
+    unseen = [] if text.isprintable() else [at for at, c in enumerate(text) if unicodedata.category(c) in _UNSEEN]
     if unseen:
         raise IdentityError(f"{what} has {name_characters(text, unseen)}", hint="Type it again without them.")
     if not unicodedata.is_normalized("NFC", text):
         raise IdentityError(f"{what} has letters in pieces (not in Unicode form NFC)", hint="Type it again.")
+
+
+def odd_letters(text: str) -> list[int]:
+    """Return the indexes of letters in a name that only look like Vietnamese ones, such as eth for Đ, or Cyrillic."""
+    if not _OTHER_LETTERS.search(text):
+        return []
+    return [at for at, c in enumerate(text) if c in _LIKE_D or (_OTHER_LETTERS.match(c) and _is_foreign(c))]
+
+
+def _is_foreign(letter: str) -> bool:
+    return letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN ")
+
+
+def odd_spaces(text: str) -> list[int]:
+    """Return the indexes at which a name has several spaces together, or one that is not U+0020."""
+    return [found.start() for found in _SPACES.finditer(text)]

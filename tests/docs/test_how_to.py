@@ -16,10 +16,11 @@ import pytest
 
 from docbus import Agency, DocumentReference, Reject, StatusCode
 from docbus.consumers.sinks.folder import FolderSink
+from docbus.identity.lists.rows import HEADINGS, KINDS
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from tests.support.agencies import found_exchange
-from tests.support.pages import environment, missing_lines, programs, run_steps
+from tests.support.pages import ROOT, environment, missing_lines, programs, run_steps
 from tests.support.trial import LOOK_SECONDS
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ PROGRAM_SECONDS = 30
 LETTER = "letter.txt"
 JOIN = "docs/how-to/join-a-dms.md"
 CHANGE = "docs/how-to/recall-update-replace.md"
+IMPORT = "docs/how-to/import-an-agency-list.md"
 LARGE = "docs/how-to/send-large-documents.md"
 LARGE_BYTES = 2_000_000
 
@@ -298,3 +300,16 @@ async def test_large_document_goes_from_a_stream_into_a_sink(exchange: Path) -> 
     ]
     assert ("received", "", "") == (journey.legs[0].state, errors, sink_errors)
     assert [scan] == archived(exchange)
+
+
+def test_list_is_imported(exchange: Path) -> None:
+    """The commands find what is wrong with a list, import it, and compare a join request with it."""
+    assert [] == wrong_lines(IMPORT, exchange)
+
+
+def test_page_of_lists_has_all_kinds_and_headings() -> None:
+    """The page explains each kind of finding, and names each heading that is known."""
+    page = (ROOT / IMPORT).read_text("utf-8")
+
+    assert [] == [kind for kind, meaning in KINDS.items() if f"| `{kind}` | {meaning} |" not in page]
+    assert [] == [name for name, headings in HEADINGS.items() if f"| `{name}` | {'; '.join(headings)} |" not in page]
