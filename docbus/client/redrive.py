@@ -257,7 +257,8 @@ class RedriveMethods(WorkingMethods):
                 with contextlib.suppress(LockedError):
                     await self._subscriber(self._folder_sink()).redrive(stop)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
+                async with asyncio.timeout(RETRY_SECONDS):
+                    await stop.wait()
 
 
 def _checked_reason(reason: str) -> str:

@@ -263,7 +263,8 @@ class Filing:
                 await asyncio.wait({call}, timeout=STOP_SECONDS)
             if not call.done():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._sink.aclose(), CLOSE_SECONDS)
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await self._sink.aclose()
                 await asyncio.wait({call}, timeout=STOP_SECONDS)
             if not call.done():
                 raise SinkUnavailableError("the sink does not answer", step="C3")

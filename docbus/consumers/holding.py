@@ -75,7 +75,8 @@ class Patience:
         if not self.stop.is_set():
             seconds = max(pause.until - self._clock.monotonic(), 0.0)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self.stop.wait()
         if self.stop.is_set():
             raise StopReceiving
 

@@ -221,7 +221,8 @@ class Subscriber:
                 self._intake.close()
                 self._attempts.close()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._sink.aclose(), CLOSE_SECONDS)
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await self._sink.aclose()
 
     async def _look_back(self) -> None:
         """Suspect what the process before this one had in hand, if it died."""

@@ -33,7 +33,8 @@ LOOK_SECONDS = 30.0
 async def wait_for(stop: asyncio.Event, seconds: float) -> None:
     """Wait for so long, or until the stop."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 async def keep_beating(

@@ -140,7 +140,8 @@ class Database:
         future: Future[T] = Future()
         self._put(operation, future)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), WAIT_SECONDS)
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.wrap_future(future)
         except TimeoutError as error:
             raise self._silent() from error
 

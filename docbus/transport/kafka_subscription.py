@@ -244,7 +244,8 @@ class KafkaSubscription:
     async def _until_changed(self, seconds: float) -> None:
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     async def _built(self, deadline: float) -> bool:
         building = self._building

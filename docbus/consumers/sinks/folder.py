@@ -86,7 +86,8 @@ class FolderSink:
     async def aclose(self) -> None:
         """See the port."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(self._thread.shutdown, wait=True), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.to_thread(self._thread.shutdown, wait=True)
         if self._work is not None:
             _remove_work(self._work)
             os.close(self._lock)

@@ -134,7 +134,8 @@ class IteratorSink:
     async def deliver(self, batch: Sequence[Delivery]) -> list[Outcome]:
         """See the port; what is undecided when the iterator is left gets ``retry``."""
         try:
-            await asyncio.wait_for(self._attended.wait(), self._attend_seconds)
+            async with asyncio.timeout(self._attend_seconds):
+                await self._attended.wait()
         except TimeoutError:
             raise SinkUnavailableError(
                 "nobody iterates over the deliveries",

@@ -414,3 +414,19 @@ def test_cache_and_log_are_bounded(database: Database) -> None:
     ]
 
     assert [-CACHE_KIB, LOG_BYTES] == settings
+
+
+async def test_cancelled_caller_ends_also_if_its_answer_comes_just_then(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told to end while the writer answers ends: who goes on instead is never told again."""
+    asked: list[Future[None]] = []
+    monkeypatch.setattr(database, "_put", lambda _operation, future: asked.append(future))
+    task = asyncio.create_task(database.write(lambda _connection: None))
+    await until(lambda: bool(asked))
+
+    asked[0].set_result(None)
+    task.cancel()
+
+    await asyncio.wait({task})
+    assert task.cancelled()
