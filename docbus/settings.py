@@ -21,6 +21,7 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 from typing_extensions import override
 
@@ -304,6 +305,11 @@ def load_settings(folder: Path) -> Settings:
         raise ConfigurationError(f"{path}: unknown setting folder", hint="The folder is where the file lies.")
     try:
         return Settings(folder=folder.absolute(), **table)
+    except SettingsError as error:
+        raise ConfigurationError(
+            f"an environment variable cannot be read: {error}",
+            hint='Lists and tables are JSON there, such as ["2027-02-11"].',
+        ) from None
     except ValidationError as error:
         raise ConfigurationError(
             f"{path}: {_explain(error)}", hint="docs/reference/configuration.md lists every setting."

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from docbus.producers.journey import OutboxCounts
     from docbus.producers.overdue import OverdueStage
 
+DAY_MS = 24 * 60 * 60 * 1000
+SOON_DAYS = 60
+"""Days before its end from which on a certificate is worth a word: an authority may take weeks for another."""
+
 app = typer.Typer(rich_markup_mode=None)
 
 MINUTE_MS = 60_000
@@ -65,7 +69,7 @@ def _show(found: AgencyStatus) -> None:
     nobody = "nobody; `docbus run` does both"
     work = {"sending": found.sending or nobody, "receiving": found.receiving or nobody}
     inbox = _inbox(found.inbox) | {"  content expires from": _expiry(found.expiry)}
-    outbox = _outbox(found.outbox) | _overdue(found.overdue)
+    outbox = _outbox(found.outbox, found.outbox_limit_bytes) | _overdue(found.overdue)
     behind = (
         (found.sending or found.receiving)
         and found.directory is not None
@@ -76,7 +80,15 @@ def _show(found: AgencyStatus) -> None:
         "  TROUBLE": found.directory_trouble,
         "  followed here": f"to entry {found.followed}, not further" if behind else None,
     }
-    pairs({"directory": _directory(found.directory)} | following | work | outbox | {"inbox": lag} | inbox)
+    pairs(
+        {"directory": _directory(found.directory)}
+        | following
+        | {"certificate": _certificate(found)}
+        | work
+        | outbox
+        | {"inbox": lag}
+        | inbox
+    )
     _tables(found)
 
 
@@ -97,7 +109,17 @@ def _age(milliseconds: int) -> str:
     return "less than a minute"
 
 
-def _outbox(outbox: OutboxCounts) -> dict[str, str | None]:
+def _certificate(found: AgencyStatus) -> str:
+    """Say until when the agency can sign."""
+    ends = found.certificate_expires_at
+    if ends is None:
+        return "cannot be read"
+    left = (ends - found.at) // DAY_MS
+    return f"until {when(ends)}" + (f"; SOON: {left:,} days are left" if left < SOON_DAYS else "")
+
+
+def _outbox(outbox: OutboxCounts, limit: int) -> dict[str, str | None]:
+    used = outbox.used_bytes + outbox.content.kept_bytes
     oldest = outbox.oldest_accepted_at
     unanswered = outbox.oldest_sent_at
     return {
@@ -109,7 +131,7 @@ def _outbox(outbox: OutboxCounts) -> dict[str, str | None]:
         "  refused": f"{outbox.refused:,}" if outbox.refused else None,
         "  failed": f"{outbox.failed:,}" if outbox.failed else None,
         "  receipts to send": f"{outbox.receipts_waiting:,}" if outbox.receipts_waiting else None,
-        "  bytes": f"{outbox.used_bytes:,}",
+        "  bytes": f"{used:,} of {limit:,}" + ("; FULL: it refuses documents" if used >= limit else ""),
         "  large content": _uploads(outbox.content),
     }
 
@@ -201,6 +223,13 @@ def _tables(found: AgencyStatus) -> None:
         line()
         open_copies = [(u.document_id, _code(u.recipient), u.state, when(u.since)) for u in outbox.undelivered]
         table(("not answered yet", "by", "state", "since"), open_copies)
+    if outbox.newest_refused:
+        line()
+        refused = [
+            (r.document_id, _code(r.recipient), r.state, r.reason or "", when(r.settled_at))
+            for r in outbox.newest_refused
+        ]
+        table(("not taken", "by", "state", "why", "at"), refused)
     if outbox.content.kept:
         line()
         kept = [(k.document_id, str(k.revision), f"{k.size:,}", f"{k.unanswered:,}") for k in outbox.content.kept]

@@ -104,14 +104,26 @@ def signer_of_settings(settings: Settings) -> Signer:
     keys = settings.keys
     if keys is None:
         raise ConfigurationError(f"the settings in {settings.folder} have no [keys]")
-    path = settings.path(keys.certificate)
+    certificate = _certificate(settings.path(keys.certificate))
+    return open_signer(settings.key_uri(keys.signing), certificate.public_bytes(Encoding.DER))
+
+
+def certificate_end(settings: Settings) -> int | None:
+    """Return when the certificate ends under which the agency signs, in milliseconds; None if it cannot be read."""
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        found = None if settings.keys is None else _certificate(settings.path(settings.keys.certificate))
+    except KeyFileError:
+        return None
+    return None if found is None else round(found.not_valid_after_utc.timestamp() * 1000)
+
+
+def _certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
         raise KeyFileError(f"the certificate {path} cannot be read: {os.strerror(error.errno or 0)}") from error
     except ValueError as error:
         raise KeyFileError(f"{path} is not a certificate in PEM") from error
-    return open_signer(settings.key_uri(keys.signing), certificate.public_bytes(Encoding.DER))
 
 
 def decrypters_of_settings(settings: Settings) -> tuple[Decrypter, ...]:

@@ -90,9 +90,9 @@ def figures(status: AgencyStatus, *, now_ms: int, outbox_bytes: int, certificate
     )
     yield _one("outbox_receipts", "Receipts that wait to be sent.", outbox.receipts_waiting)
     yield _one("outbox_streams_blocked", "Streams whose last attempt to send was in vain.", len(outbox.blocked))
-    yield _one("outbox_bytes", "Bytes that the outbox takes.", outbox.used_bytes)
+    yield _one("outbox_bytes", "Bytes that count against the limit.", outbox.used_bytes + outbox.content.kept_bytes)
     yield _one("outbox_limit_bytes", "Bytes at which it refuses documents.", outbox_bytes)
-    yield _one("outbox_content_bytes", "Bytes of large content kept for recipients.", outbox.content.kept_bytes)
+    yield _one("outbox_content_bytes", "Bytes of these that are large content.", outbox.content.kept_bytes)
     yield Figure(
         "inbox_lag_records",
         "Records stored in the inbox and not decided yet; none if the bus did not answer.",
@@ -115,7 +115,9 @@ def figures(status: AgencyStatus, *, now_ms: int, outbox_bytes: int, certificate
     for topic, name in (("quarantine", "quarantine_records"), ("dead-letter", "dead_letter_records")):
         counts = {one.reason: one.count - one.settled for one in inbox.set_aside if one.topic == topic}
         yield Figure(name, "Records set aside that nobody has decided about yet.", counts, "reason")
-    expiry = None if status.expiry is None else status.expiry.expires_at
+    # Of a record that is not decided nobody knows yet whether it has large content at all.
+    known = status.expiry is not None and status.expiry.document_id is not None
+    expiry = status.expiry.expires_at if status.expiry is not None and known else None
     yield _one(
         "content_expiry_timestamp_seconds",
         "When large content begins to expire that was not fetched, since 1970; none if nothing waits.",

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from docbus.client.metrics import Exposition
+from docbus.clock import format_time
 from docbus.errors import DocbusError
 
 if TYPE_CHECKING:
     from docbus.client.status import AgencyStatus
     from docbus.clock import Clock
+    from docbus.producers.journey import OutboxCounts
     from docbus.producers.overdue import OverdueStage
 
 log = structlog.get_logger(__name__)
@@ -49,13 +51,36 @@ class OverdueLog:
                     "overdue",
                     agency=agency,
                     stage=one.stage.value,
-                    documents=one.count,
+                    copies=one.count,
                     document=first.document_id,
                     recipient=first.recipient,
-                    since=first.since,
-                    due=first.due_at,
+                    since=format_time(first.since),
+                    due=format_time(first.due_at),
                 )
                 self._said[one.stage] = one.count
+
+
+class RefusedLog:
+    """Says when recipients have refused something, or something failed, since the last look; once for all of it."""
+
+    def __init__(self) -> None:
+        self._known: int | None = None
+
+    def look(self, agency: str, outbox: OutboxCounts) -> None:
+        """Log what has come since the last look; what was there at the first is known."""
+        count = outbox.refused + outbox.failed
+        if self._known is not None and count > self._known and outbox.newest_refused:
+            newest = outbox.newest_refused[0]
+            log.warning(
+                "documents_refused",
+                agency=agency,
+                copies=count - self._known,
+                document=newest.document_id,
+                recipient=newest.recipient,
+                state=newest.state,
+                reason=newest.reason,
+            )
+        self._known = count
 
 
 class Monitor:
@@ -84,6 +109,7 @@ class Monitor:
         self._clock = clock
         self._tick_seconds = tick_seconds
         self._overdue = OverdueLog()
+        self._refused = RefusedLog()
         self._exposition = (
             None
             if address is None
@@ -125,3 +151,4 @@ class Monitor:
         if self._exposition is not None:
             self._exposition.latest = status
         self._overdue.look(status.agency, status.overdue)
+        self._refused.look(status.agency, status.outbox)

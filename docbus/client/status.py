@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from docbus.client.connect import agency_id, open_transport
+from docbus.client.connect import agency_id, certificate_end, open_transport
 from docbus.client.directory_memory import compare, read_seen_entry
 from docbus.client.expiry import ContentExpiry, content_expiry
 from docbus.client.local import open_state
@@ -59,6 +59,8 @@ class AgencyStatus:
         name: Its name in the directory, or in the settings if the directory cannot be read.
         at: When this was read.
         outbox: What waits, and what became of the rest.
+        outbox_limit_bytes: At what the outbox refuses documents.
+        certificate_expires_at: When the certificate ends under which the agency signs; None if it cannot be read.
         overdue: What has not been sent, received or processed in time, by the settings' deadlines.
         inbox: What the ledger says.
         lag: By partition of the inbox that this folder reads, records stored and not yet decided; None if the bus
@@ -76,6 +78,8 @@ class AgencyStatus:
     name: str
     at: int
     outbox: OutboxCounts
+    outbox_limit_bytes: int
+    certificate_expires_at: int | None
     overdue: tuple[OverdueStage, ...]
     inbox: LedgerOverview
     lag: dict[int, int] | None
@@ -105,6 +109,8 @@ async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
         name=agency.name,
         at=now_ms,
         outbox=outbox,
+        outbox_limit_bytes=agency.settings.outbox.max_bytes,
+        certificate_expires_at=certificate_end(agency.settings),
         overdue=late,
         inbox=inbox,
         lag=lag,
@@ -155,6 +161,8 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         name=known if found is None else found.name,
         at=now_ms,
         outbox=outbox,
+        outbox_limit_bytes=settings.outbox.max_bytes,
+        certificate_expires_at=certificate_end(settings),
         overdue=late,
         inbox=inbox,
         lag=lag,

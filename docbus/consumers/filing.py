@@ -277,6 +277,8 @@ class Filing:
         now_ms = self._clock.now_ms()
         value: dict[str, object] = {"available": error is None, "at": format_time(now_ms)}
         if error is None:
+            if self._down_since is not None:
+                log.info("sink_available", agency=self._agency, since=format_time(self._down_since))
             self._down_since = None
             self._seen_up = True
         else:

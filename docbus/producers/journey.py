@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from docbus.documents.statuses import StatusCode
 from docbus.envelope.statement import LANES
@@ -98,6 +98,21 @@ class Undelivered:
     since: int
 
 
+MAX_REFUSED = 20
+"""Copies that were refused or failed that a status lists; the newest."""
+
+
+class RefusedCopy(NamedTuple):
+    """A copy of a document that its recipient refused, or that failed before; ``reason`` is a stable code."""
+
+    document_id: str
+    revision: int
+    recipient: str
+    state: str
+    reason: str | None
+    settled_at: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxCounts:
     """Copies of documents and statuses by their state; receipts are counted only while they wait.
@@ -106,6 +121,7 @@ class OutboxCounts:
         oldest_accepted_at: When the oldest of those accepted and not sent was accepted.
         oldest_sent_at: When the oldest of those sent and not yet answered was sent.
         undelivered: The oldest copies without an answer.
+        newest_refused: The newest copies that were refused or failed.
         content: Large content: what is kept, what is still to be uploaded.
     """
 
@@ -120,6 +136,7 @@ class OutboxCounts:
     used_bytes: int
     blocked: tuple[BlockedStream, ...]
     undelivered: tuple[Undelivered, ...]
+    newest_refused: tuple[RefusedCopy, ...]
     content: ContentCounts
 
 
@@ -232,7 +249,17 @@ def counts(connection: sqlite3.Connection) -> OutboxCounts:
         " ORDER BY c.outgoing LIMIT ?",
         (MAX_UNDELIVERED,),
     )
+    refused_ones = connection.execute(
+        "SELECT o.document_id, o.revision, c.recipient, c.state, c.reason, c.settled_at FROM copy c"
+        " INDEXED BY copy_refused JOIN outgoing o ON o.outgoing = c.outgoing WHERE c.state IN (4, 5)"
+        " AND o.form = 'document' ORDER BY c.settled_at DESC LIMIT ?",
+        (MAX_REFUSED,),
+    )
     return OutboxCounts(
+        newest_refused=tuple(
+            RefusedCopy(document_id, revision, recipient, CopyState(state).word, reason, settled_at)
+            for document_id, revision, recipient, state, reason, settled_at in refused_ones
+        ),
         undelivered=tuple(
             Undelivered(
                 document_id=document_id,

@@ -328,7 +328,8 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
 def _full(used: int, limit: int) -> OutboxFullError:
     return OutboxFullError(
         f"the outbox would hold {used:,} bytes, its limit is {limit:,}",
-        hint="See `docbus status` for what waits and why; nothing accepted before is lost. Or raise the limit.",
+        hint="See `docbus status` for what waits and why; nothing accepted before is lost. Large content that everybody"
+        " has is kept for a day more, `docbus forget` lets go of it. Or raise max_bytes in [outbox].",
         step="P1",
     )
 

@@ -27,7 +27,7 @@ def test_alert_asks_for_what_is_served(rule: dict[str, Any]) -> None:
 
     assert asked
     assert asked <= METRICS.keys()
-    assert rule["labels"]["severity"] in {"warning", "critical"}
+    assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     assert rule["annotations"]["summary"]
 
 

@@ -24,6 +24,8 @@ def status_of(database: Database, at: int = NOW_MS, **changed: Any) -> AgencySta
         "name": "Hà Nội",
         "at": at,
         "outbox": database.read_now(counts),
+        "outbox_limit_bytes": 1 << 30,
+        "certificate_expires_at": at + (1 << 40),
         "overdue": database.read_now(lambda c: overdue(c, Deadlines(), at)),
         "inbox": database.read_now(overview),
         "lag": {0: 0},

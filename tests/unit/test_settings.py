@@ -252,3 +252,14 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         settings.sink.folder = Path("/tmp")  # noqa: S108 - not used
+
+
+def test_list_in_the_environment_that_is_no_json_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list in a variable is JSON; anything else is an error of the user's, with the form that is wanted."""
+    monkeypatch.setenv("DOCBUS_DEADLINES__DAYS_OFF", "[2027-02-11]")
+    with pytest.raises(ConfigurationError, match="deadlines") as caught:
+        load(tmp_path, VALID)
+    assert '["2027-02-11"]' in (caught.value.hint or "")
+
+    monkeypatch.setenv("DOCBUS_DEADLINES__DAYS_OFF", '["2027-02-11"]')
+    assert (date(2027, 2, 11),) == load(tmp_path, VALID).deadlines.days_off

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from docbus.cli.status import _show
 from docbus.client.status import DirectoryState
 from docbus.documents.deadlines import Stage
 from docbus.identity.snapshot import Freshness
+from docbus.producers.journey import RefusedCopy
 from docbus.producers.overdue import OverdueDocument, OverdueStage
 from tests.support.outbox import ANNA, NOW_MS
 from tests.support.status import empty_status
@@ -74,3 +76,34 @@ def test_age_of_the_directory_is_said_in_words(
     assert "entry 7 of 2026-11-2" in line
     assert expected in line
     assert ("fresh" == freshness) == line.endswith(" old")
+
+
+def test_certificate_that_ends_soon_stands_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Within two months of its end the days that are left are counted."""
+    _show(empty_status(tmp_path, certificate_expires_at=NOW_MS + 240 * HOUR_MS))
+    _show(empty_status(tmp_path))
+
+    soon, later = (line for line in capsys.readouterr().out.splitlines() if line.startswith("certificate"))
+    assert soon.endswith("; SOON: 10 days are left")
+    assert "SOON" not in later
+
+
+def test_outbox_that_is_full_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How much is used stands beside the limit."""
+    _show(empty_status(tmp_path, outbox_limit_bytes=5))
+
+    assert " of 5; FULL: it refuses documents" in capsys.readouterr().out
+
+
+def test_refused_documents_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What recipients did not take is there with the reason, without asking for a document by its id."""
+    empty = empty_status(tmp_path)
+    refused = replace(
+        empty.outbox, refused=1, newest_refused=(RefusedCopy("a", 1, ANNA, "refused", "conflict", NOW_MS),)
+    )
+
+    _show(replace(empty, outbox=refused))
+
+    assert ["a", "H37", "refused", "conflict", "2026-11-23T09:00:00Z"] in [
+        line.split() for line in capsys.readouterr().out.splitlines()
+    ]

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from docbus.client.monitor import Monitor, OverdueLog
+from docbus.client.monitor import Monitor, OverdueLog, RefusedLog
+from docbus.clock import format_time
 from docbus.documents.deadlines import Stage
 from docbus.errors import StorageError
+from docbus.producers.journey import RefusedCopy
 from docbus.producers.overdue import OverdueDocument, OverdueStage
 from tests.support.outbox import ANNA, NOW_MS, PATIENCE, SENDER, FakeClock
 from tests.support.status import empty_status
@@ -29,7 +32,7 @@ def said(*counts: int) -> list[tuple[str, Any]]:
     with capture_logs() as lines:
         for count in counts:
             log.look(SENDER, late(count))
-    return [(line["event"], line.get("documents")) for line in lines]
+    return [(line["event"], line.get("copies")) for line in lines]
 
 
 def test_what_is_overdue_is_logged_once() -> None:
@@ -48,7 +51,7 @@ def test_log_names_the_first_document() -> None:
         OverdueLog().look(SENDER, late(2))
 
     (line,) = lines
-    assert ("a", ANNA, "sent", NOW_MS - 2, NOW_MS - 1) == tuple(
+    assert ("a", ANNA, "sent", format_time(NOW_MS - 2), format_time(NOW_MS - 1)) == tuple(
         line[name] for name in ("document", "recipient", "stage", "since", "due")
     )
 
@@ -110,3 +113,18 @@ async def test_looks_that_take_long_are_rare(tmp_path: Path) -> None:
         await monitor.run(stop)
 
     assert [1] == seen
+
+
+def test_what_recipients_refuse_is_logged_once(tmp_path: Path) -> None:
+    """A refusal is said with document, recipient and reason; what was there before somebody looked is not."""
+    empty = empty_status(tmp_path).outbox
+    newest = (RefusedCopy("a", 1, ANNA, "refused", "conflict", NOW_MS),)
+    log = RefusedLog()
+    with capture_logs() as lines:
+        for count in (2, 2, 4, 4):
+            log.look(SENDER, replace(empty, refused=count, newest_refused=newest))
+
+    (line,) = lines
+    assert ("documents_refused", 2, "a", ANNA, "conflict") == tuple(
+        line[name] for name in ("event", "copies", "document", "recipient", "reason")
+    )

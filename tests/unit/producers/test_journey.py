@@ -9,7 +9,7 @@ from docbus.clock import SystemClock
 from docbus.envelope.statement import Reference
 from docbus.errors import DocumentError, WaitTimeoutError
 from docbus.producers.epochs import begin_epoch, requeue
-from docbus.producers.journey import _COUNTS, Journey, counts, journey, wait
+from docbus.producers.journey import _COUNTS, MAX_REFUSED, Journey, counts, journey, wait
 from docbus.producers.outbox import fail_copies
 from docbus.producers.receipts import match
 from docbus.producers.statuses import record_status
@@ -23,6 +23,7 @@ from tests.support.outbox import (
     SENDER,
     FakeClock,
     add_receipt,
+    begin,
     document,
     receipt,
     seal_all,
@@ -225,3 +226,20 @@ def test_counting_takes_no_memory_for_what_it_counts(database: Database) -> None
     plan = database.read_now(lambda c: c.execute(f"EXPLAIN QUERY PLAN {_COUNTS}").fetchall())
 
     assert ["SCAN copy"] == [line for *_, line in plan]
+
+
+def test_refused_copies_that_are_listed_are_bounded(database: Database) -> None:
+    """The newest refusals are listed with recipient and reason, and all are counted."""
+    take_in(database, *(document(f"d{n:03}") for n in range(MAX_REFUSED + 5)))
+    begin(database)
+    database.write_now(lambda c: fail_copies(c, [(1, 0, "agency_closed")], at_ms=NOW_MS - 5))
+    database.write_now(
+        lambda c: fail_copies(c, [(n, 0, "agency_closed") for n in range(2, MAX_REFUSED + 6)], at_ms=NOW_MS)
+    )
+
+    found = database.read_now(counts)
+
+    assert (MAX_REFUSED + 5, MAX_REFUSED) == (found.failed, len(found.newest_refused))
+    assert {(ANNA, "failed", "agency_closed", NOW_MS)} == {
+        (one.recipient, one.state, one.reason, one.settled_at) for one in found.newest_refused
+    }
