@@ -70,13 +70,14 @@ async def beside(*runs: Run) -> AsyncIterator[None]:
             running = [(stop, group.create_task(run(stop))) for run in runs for stop in (asyncio.Event(),)]
             try:
                 yield
+                for stop, task in reversed(running):
+                    stop.set()
+                    await asyncio.wait({task})
             except BaseException:
+                # A task group cancels its tasks once, and one that is just being left may not notice.
                 for stop, _ in running:
                     stop.set()
                 raise
-            for stop, task in reversed(running):
-                stop.set()
-                await asyncio.wait({task})
     except BaseExceptionGroup as errors:
         raise _first(errors) from None
 

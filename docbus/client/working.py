@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+
+import structlog
 
 from docbus.client.monitor import Monitor
 from docbus.client.opened import OpenAgency
@@ -17,13 +21,18 @@ from docbus.consumers.subscriber import Subscriber
 from docbus.errors import LockedError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Mapping
 
     from docbus.client.running import Run
     from docbus.consumers.sinks.port import Sink
 
     Deliveries = AsyncIterator[IncomingDocument]
+
+log = structlog.get_logger(__name__)
+
+STAND_BY_SECONDS = 5.0
+"""Seconds after which it is tried again what another process holds: one lock file is looked at, and nobody waits long
+where that process has ended."""
 
 
 class WorkingMethods(OpenAgency):
@@ -57,14 +66,14 @@ class WorkingMethods(OpenAgency):
     async def serving(self, *, send: bool = True, receive: bool = True) -> AsyncIterator[None]:
         """Send and receive into the settings' folder as long as the block runs.
 
-        What another process of this folder does already is left to it.
+        What another process of this folder does already is left to it, and taken over when that process ends.
 
         Raises:
             DocbusError: What ended sending or receiving.
         """
-        runs: list[Run] = [self._send_unless_held] if send else []
+        runs: list[Run] = [self._send_or_stand_by] if send else []
         if receive:
-            runs.append(self._receive_unless_held)
+            runs.append(self._receive_or_stand_by)
         async with beside(*runs):
             yield
 
@@ -72,7 +81,8 @@ class WorkingMethods(OpenAgency):
     async def deliveries(self, *, start: Mapping[int, int] | None = None) -> AsyncIterator[Deliveries]:
         """Yield an iterator over verified documents; each is to be accepted or rejected.
 
-        Receipts are sent meanwhile. What is undecided when the block ends comes again.
+        Receipts are sent meanwhile, by another process if one sends for this folder already. What is undecided when the
+        block ends comes again.
 
         Raises:
             LockedError: Another process receives for this folder.
@@ -82,7 +92,7 @@ class WorkingMethods(OpenAgency):
         async def receive(stop: asyncio.Event) -> None:
             await self.receive_into(sink, stop, start)
 
-        async with beside(self._send_unless_held, receive), sink.deliveries() as deliveries:
+        async with beside(self._send_or_stand_by, receive), sink.deliveries() as deliveries:
             yield deliveries
 
     def _folder_sink(self) -> FolderSink:
@@ -145,14 +155,23 @@ class WorkingMethods(OpenAgency):
             certificate_expires_at=0 if grant is None else grant.not_after_ms,
         ).run(stop)
 
-    async def _send_unless_held(self, stop: asyncio.Event) -> None:
-        try:
-            await self._send(stop)
-        except LockedError:
-            await stop.wait()
+    async def _send_or_stand_by(self, stop: asyncio.Event) -> None:
+        await self._stand_by(self._send, "sending", stop)
 
-    async def _receive_unless_held(self, stop: asyncio.Event) -> None:
-        try:
-            await self.receive_into(self._folder_sink(), stop)
-        except LockedError:
-            await stop.wait()
+    async def _receive_or_stand_by(self, stop: asyncio.Event) -> None:
+        await self._stand_by(lambda stopped: self.receive_into(self._folder_sink(), stopped), "receiving", stop)
+
+    async def _stand_by(self, run: Run, work: str, stop: asyncio.Event) -> None:
+        """Do some work as soon as no other process does it for this folder."""
+        told = False
+        while not stop.is_set():
+            try:
+                await run(stop)
+            except LockedError as error:
+                if not told:
+                    log.info("standing_by", agency=self.id, work=work, held=error.text)
+                told = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), STAND_BY_SECONDS)
+            else:
+                return

@@ -7,7 +7,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
+from docbus.client import working
 from docbus.errors import GroupBusyError, LockedError
 from docbus.producers.epochs import MARK_NAME
 from docbus.transport import topics
@@ -141,3 +143,42 @@ async def test_publishing_beside_a_serving_process_needs_no_lock(exchange: Excha
         journey = await publishing.wait(document, until="received", timeout=PATIENCE)
 
     assert ["received"] == [leg.state for leg in journey.legs]
+
+
+async def test_serving_takes_over(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a process that works, a program stands by, says once for whom, and works when that process ends."""
+    monkeypatch.setattr(working, "STAND_BY_SECONDS", 0.01)
+    stop = asyncio.Event()
+    async with opened(exchange, HANOI, HANOI, TAY_NINH) as (running, program, tay_ninh), tay_ninh.serving():
+        run = asyncio.ensure_future(running.run(stop=stop))
+        for lock in ("outbox.lock", "inbox.lock"):
+            await until((exchange.folder / HANOI / lock).exists)
+        with capture_logs() as logs:
+            async with program.serving():
+                await until(lambda: len([one for one in logs if one["event"] == "standing_by"]) == 2)
+                stop.set()
+                await run
+                sent = (await program.publish(letter(), to=[TAY_NINH, HANOI])).document_id
+                journey = await program.wait(sent, until="received", timeout=PATIENCE)
+
+    assert ["received"] * 2 == [leg.state for leg in journey.legs]
+    told = {one["work"]: one["held"] for one in logs if one["event"] == "standing_by"}
+    assert {"sending", "receiving"} == set(told)
+    assert all(f"for {work} by process" in held for work, held in told.items())
+
+
+async def test_deliveries_beside_another_receiver_are_an_error(exchange: Exchange) -> None:
+    """Also a block that does nothing gets it, and none hangs."""
+    async with opened(exchange, TAY_NINH, TAY_NINH) as (running, program), running.serving():
+        for lock in ("outbox.lock", "inbox.lock"):
+            await until((exchange.folder / TAY_NINH / lock).exists)
+
+        async def receive() -> None:
+            async with program.deliveries():
+                pass
+
+        done, _ = await asyncio.wait({asyncio.ensure_future(receive())}, timeout=PATIENCE)
+
+    (error,) = [task.exception() for task in done]
+    assert isinstance(error, LockedError)
+    assert "for receiving by process" in error.text

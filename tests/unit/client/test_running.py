@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -110,3 +111,25 @@ async def test_nothing_beside_is_just_the_block() -> None:
         done = True
 
     assert done
+
+
+async def test_failure_while_stopping_stops_all() -> None:
+    """If one fails when it is told to stop, those that are still to be stopped end too, also if they are not cancelled."""
+    failure = _Failed("held")
+
+    async def steadfast(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await stop.wait()
+
+    async def failing(stop: asyncio.Event) -> None:
+        await stop.wait()
+        raise failure
+
+    async def work() -> None:
+        async with beside(steadfast, failing):
+            await asyncio.sleep(0)
+
+    done, _ = await asyncio.wait({asyncio.ensure_future(work())}, timeout=BOUND)
+
+    assert [failure] == [task.exception() for task in done]
