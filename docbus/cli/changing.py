@@ -146,8 +146,8 @@ def replace(
 ) -> None:
     """Publish a document in the place of former ones; returns once it is accepted, which means on disk in the outbox.
 
-    It goes to all who were sent one of them. Each recipient answers for each former document that it agrees (15) or
-    refuses (16); `docbus track DOCUMENT` shows it.
+    It goes to all who were sent the former documents; whoever was not sent all of them is an error. Each recipient
+    answers for each former document that it agrees (15) or refuses (16); `docbus track DOCUMENT` shows it.
     """
     session = begin(context)
     from docbus.client.agency import Agency

@@ -153,7 +153,8 @@ class ChangingMethods(OpenAgency):
             reason: Why, for the recipients' people; travels encrypted.
             revision: Of the document that is replaced; the newest if left out.
             also: Ids of further documents that are replaced, each in its newest revision.
-            to: Recipients by code, id or alias; all that were sent one of the former documents if left out.
+            to: Recipients by code, id or alias; all that were sent the former documents if left out. Each of them must
+                have been sent all of these.
             id: The new document's id; a new UUIDv7 if left out.
             title: The first file's name if left out.
             number: Number and notation of the new document.

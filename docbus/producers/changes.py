@@ -58,24 +58,36 @@ def _original(connection: sqlite3.Connection, document_id: str, revision: int | 
 
 
 def recipients_of(originals: Sequence[Original], chosen: Sequence[str] | None) -> tuple[str, ...]:
-    """Return to whom a change goes: to all who were sent one of the documents, or to those of them that are chosen.
+    """Return to whom a change goes: to all who were sent the documents, or to those of them that are chosen.
+
+    Whoever gets a change learns the ids of all that it concerns, and answers for each.
 
     Args:
         originals: What it is about.
         chosen: Canonical ids, or None for all.
 
     Raises:
-        DocumentError: One that is chosen was never sent any of them.
+        DocumentError: One of the recipients was never sent one of the documents.
     """
-    sent = dict.fromkeys(name for original in originals for name in original.recipients)
     if chosen is None:
-        return tuple(sent)
-    for name in chosen:
-        if name not in sent:
-            what = " or ".join(f"{one.document_id} revision {one.revision}" for one in originals)
-            some = ", ".join([*list(sent)[:SHOWN_RECIPIENTS], *(["…"] if len(sent) > SHOWN_RECIPIENTS else [])])
-            raise DocumentError(f"{name} was never sent {what}", hint=f"It went to {some}.", step="P1")
-    return tuple(dict.fromkeys(chosen))
+        chosen = [name for original in originals for name in original.recipients]
+    recipients = tuple(dict.fromkeys(chosen))
+    for original in originals:
+        sent = frozenset(original.recipients)
+        lacking = [name for name in recipients if name not in sent]
+        if lacking:
+            several = " Change the documents one by one, each for those who have it." if len(originals) > 1 else ""
+            raise DocumentError(
+                f"{_some(lacking)} {'was' if len(lacking) == 1 else 'were'} never sent"
+                f" {original.document_id} revision {original.revision}",
+                hint=f"It went to {_some(original.recipients)}.{several}",
+                step="P1",
+            )
+    return recipients
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:SHOWN_RECIPIENTS], *(["…"] if len(names) > SHOWN_RECIPIENTS else [])])
 
 
 def read_refusing(connection: sqlite3.Connection, original: Original, *, sender: str) -> set[str]:
@@ -96,9 +108,6 @@ def next_revision(connection: sqlite3.Connection, document_id: str) -> int:
 
 def note_asked(connection: sqlite3.Connection, document: AcceptedDocument, *, sender: str, now_ms: int) -> None:
     """Record for each document concerned, and each recipient of the change, that it is asked back.
-
-    Whoever was sent only some of the documents that a replacement is about answers for the others too, so that is
-    noted here as asked.
 
     Args:
         connection: Inside the transaction that accepts the change.

@@ -223,25 +223,29 @@ async def test_replacement_marks_all_that_it_replaces(exchange: Exchange) -> Non
     assert [["c"], ["c"]] == [[mark["document_id"] for mark in marks(exchange, name)] for name in ("a", "b")]
 
 
-async def test_replacement_goes_to_all_who_had_a_former_one(exchange: Exchange) -> None:
-    """Each recipient gets the new document, marks what it has, and answers for both; no answer is taken for foreign."""
+async def test_replacement_goes_to_all_who_had_the_former_ones(exchange: Exchange) -> None:
+    """Each recipient gets the new document, marks both, and answers for both; nobody else learns of them."""
     async with (
         opened(exchange, HANOI, TAY_NINH, COMMUNE) as (hanoi, tay_ninh, commune),
         hanoi.serving(),
         tay_ninh.serving(),
         commune.serving(),
     ):
-        await hanoi.publish(letter(), to=[TAY_NINH], id="a")
-        await hanoi.publish(letter(), to=[COMMUNE], id="b")
+        for name in ("a", "b"):
+            await hanoi.publish(letter(), to=[TAY_NINH, COMMUNE], id=name)
+        await hanoi.publish(letter(), to=[TAY_NINH], id="own")
+        with pytest.raises(DocumentError, match=f"^{id_of(COMMUNE)} was never sent own revision 1$"):
+            await hanoi.replace("a", letter("mới"), also=["own"], reason=REASON, id="c")
         done = await hanoi.replace("a", letter("mới"), also=["b"], reason=REASON, id="c")
         await settled(hanoi, tay_ninh, commune)
-        said = [await about_changes(hanoi, name) for name in ("a", "b")]
+        legs = [leg for name in ("a", "b") for leg in (await hanoi.track(name)).legs]
         findings = await hanoi.database.read(lambda connection: connection.execute("SELECT * FROM finding").fetchall())
 
     assert ("c", False) == (done.document_id, done.duplicate)
-    assert [[13, 15], [13, 15]] == [[code for code, _ in one] for one in said]
+    assert [[13, 15]] * 4 == [[one.code for one in leg.statuses if one.code >= 13] for leg in legs]
     assert ["c"] == [mark["document_id"] for mark in marks(exchange, "a")]
-    assert [["a", "c"], ["b", "c"]] == [sorted(exchange.ids_filed(code)) for code in (TAY_NINH, COMMUNE)]
+    filed = [sorted(exchange.ids_filed(code)) for code in (TAY_NINH, COMMUNE)]
+    assert [["a", "b", "c", "own"], ["a", "b", "c"]] == filed
     assert [] == findings
     assert "valid" == (await exchange.audit()).verdict
 

@@ -114,7 +114,7 @@ async def test_nothing_beside_is_just_the_block() -> None:
 
 
 async def test_failure_while_stopping_stops_all() -> None:
-    """If one fails when it is told to stop, those that are still to be stopped end too, also if they are not cancelled."""
+    """If one fails when told to stop, those still to be stopped end too, also if a cancellation does not end them."""
     failure = _Failed("held")
 
     async def steadfast(stop: asyncio.Event) -> None:
