@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from docbus.documents.document import DocumentReference
+    from docbus.documents.document import Document, DocumentReference
     from docbus.producers.content import PartPlaces
     from docbus.producers.staging import StagedAttachment
 
@@ -166,6 +166,22 @@ def is_accepted(document_id: str, revision: int, connection: sqlite3.Connection)
     """Tell whether a document of this id and revision was accepted before."""
     found = connection.execute("SELECT 1 FROM outgoing WHERE document_id = ? AND revision = ?", (document_id, revision))
     return found.fetchone() is not None
+
+
+def check_in_time(documents: Sequence[Document], now_ms: int, connection: sqlite3.Connection) -> None:
+    """Refuse what every recipient would refuse (ADR 0005); what was accepted in time may be published again.
+
+    Raises:
+        DocumentError: The ``not_after`` of a document has passed.
+    """
+    for document in documents:
+        late = document.not_after is not None and document.not_after < now_ms
+        if late and not is_accepted(document.document_id, document.revision, connection):
+            raise DocumentError(
+                f"not_after: {document.not_after} is past, so that no recipient would take the document",
+                hint=f"It is in milliseconds since 1970; now is {now_ms}.",
+                step="P1",
+            )
 
 
 def add_statements(connection: sqlite3.Connection, statements: Sequence[WaitingStatement], *, at_ms: int) -> list[int]:

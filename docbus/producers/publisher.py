@@ -25,7 +25,7 @@ from docbus.errors import (
 from docbus.limits import KIB, MIB
 from docbus.producers.changes import note_asked
 from docbus.producers.content import content_bytes
-from docbus.producers.outbox import AcceptedDocument, accept, is_accepted
+from docbus.producers.outbox import AcceptedDocument, accept, check_in_time, is_accepted
 from docbus.producers.staging import Stager, needs_staging
 from docbus.storage.content import CONTENT_NAME, ContentFolder
 from docbus.storage.database import used_bytes
@@ -137,7 +137,7 @@ class Publisher:
                 known.
 
         Raises:
-            DocumentError: A document is not valid, a file cannot be read, or the call is too large.
+            DocumentError: A document is not valid or of no use any more, a file cannot be read, or the call is too large.
             DocumentTooLargeError: A document is larger than the limit, or its description than an envelope.
             DocumentConflictError: An id was accepted before with other content or other recipients.
             AgencyCodeError: A recipient is not a code.
@@ -152,6 +152,8 @@ class Publisher:
         _check_size(documents)
         snapshot = self._snapshot()
         addressed = self._address(documents, snapshot)
+        if any(document.not_after is not None for document in addressed):
+            await self._database.read(partial(check_in_time, addressed, self._clock.now_ms()))
         if any(map(needs_staging, addressed)):
             stager = self._stager(progress)
             addressed = [await self._in_worker(stager.read_small, document) for document in addressed]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docbus import Agency, DocumentReference, Reject, StatusCode
+from docbus.clock import SystemClock
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.identity.lists.rows import HEADINGS, KINDS
 from docbus.transport import topics
@@ -38,6 +39,16 @@ CHANGE = "docs/how-to/recall-update-replace.md"
 IMPORT = "docs/how-to/import-an-agency-list.md"
 LARGE = "docs/how-to/send-large-documents.md"
 LARGE_BYTES = 2_000_000
+
+
+class _SlowClock(SystemClock):
+    """Five minutes behind."""
+
+    def now_ms(self) -> int:
+        return super().now_ms() - 300_000
+
+
+SLOW = _SlowClock()
 
 
 @pytest.fixture
@@ -74,7 +85,10 @@ async def set_something_aside(exchange: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FolderSink, "deliver", _refuse)
             async with tayninh.serving():
-                await hanoi.publish(exchange / LETTER, to=[TAYNINH], id="late", not_after=1)
+                # Accepted in time, by a clock that is slow.
+                async with Agency.open(exchange / "hanoi", clock=SLOW) as slow:
+                    moment = SLOW.now_ms() + PROGRAM_SECONDS * 1000
+                    await slow.publish(exchange / LETTER, to=[TAYNINH], id="late", not_after=moment)
                 for name in ("letter-1", "late"):
                     await hanoi.wait(name, until="received", timeout=PROGRAM_SECONDS)
 

@@ -61,6 +61,13 @@ def test_wrong_code(refused: Callable[..., Result], code: str, named: str, remed
     assert "\u200b" not in found.err
 
 
+def test_time_that_has_passed(refused: Callable[..., Result]) -> None:
+    """What nobody would take any more is not accepted."""
+    arguments = _publish("letter.txt", "--to", "H37.02.02", "--not-after", "2025-01-01")
+
+    refused(*arguments, named="not_after: 1735689600000 is past", remedy="milliseconds since 1970")
+
+
 def test_closed_recipient(refused: Callable[..., Result], docbus: Callable[..., Result]) -> None:
     """A closed agency is named with its successor."""
     closed = docbus("-C", "registrar", "registrar", "close", "H37.02.02", "--successor", "H26", "--reason", "merged")

@@ -407,3 +407,22 @@ def test_chunks_end_with_their_bytes() -> None:
     chunks = module._chunks([letter(f"{number}", content=bytes(600 * 1024)) for number in range(5)])
 
     assert [len(chunk) for chunk in chunks] == [2, 2, 1]
+
+
+async def test_not_after_that_has_passed_is_refused(database: Database) -> None:
+    """Every recipient would refuse it, so nothing is accepted; what was accepted in time may be published again."""
+    clock = FakeClock(ms=NOW_MS)
+    publisher = make(database, clock=clock)
+    in_time = letter("in time", not_after=NOW_MS)
+    try:
+        with pytest.raises(DocumentError, match=f"^not_after: {NOW_MS - 1} is past") as caught:
+            await publisher.publish_many([in_time, letter("late", not_after=NOW_MS - 1)])
+        assert [] == rows(database, "SELECT 1 FROM outgoing")
+        first = await publisher.publish(in_time)
+        clock.ms += 1
+        second = await publisher.publish(in_time)
+    finally:
+        publisher.close()
+
+    assert "milliseconds since 1970" in (caught.value.hint or "")
+    assert (False, True) == (first.duplicate, second.duplicate)
