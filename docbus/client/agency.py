@@ -20,6 +20,7 @@ from docbus.client.running import beside
 from docbus.client.status import AgencyStatus, agency_status
 from docbus.clock import Clock, SystemClock
 from docbus.documents.document import Document, DocumentReference
+from docbus.documents.given import MAYBE_TEXT, NUMBER, TEXT, Wanted, check_given, texts_of
 from docbus.envelope.batch import Sealer
 from docbus.errors import ConfigurationError, DocumentError
 from docbus.producers import journey as journeys
@@ -45,6 +46,22 @@ if TYPE_CHECKING:
 
 DEFAULT_WAIT_SECONDS = 60.0
 """Seconds that :meth:`Agency.wait` waits unless it is told otherwise."""
+
+_PUBLISHED = {
+    "id": MAYBE_TEXT,
+    "title": MAYBE_TEXT,
+    "concerns": Wanted((DocumentReference,), "a list of DocumentReference", listed=True),
+    "properties": Wanted((tuple, list), "a list of pairs (name, value)", listed=True),
+}
+_DOCUMENTS = Wanted((Document,), "a list of Document", listed=True)
+_SECONDS = Wanted((int, float), "a number of seconds")
+_REPORTED = {
+    "sender": TEXT,
+    "document_id": TEXT,
+    "status": Wanted((int,), "a StatusCode or its number, such as 3"),
+    "note": MAYBE_TEXT,
+    "revision": NUMBER,
+}
 
 
 class Agency(RedriveMethods, ContentMethods, ChangingMethods):
@@ -177,11 +194,11 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             IdentityError: A recipient is not a code, not in the directory, or closed.
             StorageError: The outbox is full or cannot be written.
         """
-        if isinstance(to, str):
-            raise DocumentError("to: one text where a list of codes is needed", hint=f"Write to=[{to!r}].", step="P1")
+        recipients = texts_of("to", to)
+        check_given(_PUBLISHED, {"id": id, "title": title, "concerns": concerns, "properties": properties})
         read = await asyncio.to_thread(lambda: tuple(read_file(file) for file in files))
         document = Document(
-            document_id=id or uuid7_text(self._clock.now_ms()),
+            document_id=id if id is not None else uuid7_text(self._clock.now_ms()),
             revision=revision,
             kind=kind,
             urgency=urgency,  # type: ignore[arg-type] # Document makes an Urgency of it, or says why not
@@ -190,7 +207,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             type=type,
             summary=summary,
             files=read,
-            recipients=tuple(to),
+            recipients=recipients,
             in_reply_to=in_reply_to,
             concerns=tuple(concerns),
             not_after=not_after,
@@ -206,8 +223,9 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
         Raises:
             DocumentError: As :meth:`publish`.
         """
+        check_given({"documents": _DOCUMENTS}, {"documents": documents})
         publisher = getattr(self, "_publisher", None)
-        if publisher is None:
+        if publisher is None or publisher.closed:
             raise ConfigurationError(
                 "the agency is not open", hint="Write `async with Agency.open(folder) as agency:`."
             )
@@ -228,6 +246,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             WaitTimeoutError: It took longer; the document is safe in the outbox.
             DocumentError: The outbox has no such document.
         """
+        check_given({"timeout": _SECONDS}, {"timeout": timeout})
         if until not in ("sent", "received"):
             raise DocumentError(f"until: {until!r} is neither 'sent' nor 'received'", step="P1")
         return await journeys.wait(
@@ -266,6 +285,8 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             DocumentError: Not a status that this agency can report.
             IdentityError: The sender is not in the directory.
         """
+        given = {"sender": sender, "document_id": document_id, "status": status, "note": note, "revision": revision}
+        check_given(_REPORTED, given)
         await report_status(
             self.database,
             environment=self.settings.exchange.environment,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from docbus.client.files import read_file
 from docbus.client.opened import OpenAgency
 from docbus.documents.document import Document, DocumentReference
+from docbus.documents.given import MAYBE_TEXT, TEXT, TEXTS, Wanted, check_given, texts_of
 from docbus.errors import DocumentConflictError, DocumentError
 from docbus.limits import MAX_DOCUMENT_ID_BYTES
 from docbus.producers.changes import next_revision, read_originals, read_refusing, recipients_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from docbus.producers.changes import Original
     from docbus.producers.publisher import Accepted
     from docbus.producers.reading import Progress
+
+_NAMED = {"document_id": TEXT, "revision": Wanted((int,), "a whole number", optional=True)}
 
 
 class ChangingMethods(OpenAgency):
@@ -167,6 +170,7 @@ class ChangingMethods(OpenAgency):
             IdentityError: A recipient is not in the directory, or closed.
             StorageError: The outbox is full or cannot be written.
         """
+        check_given({"also": TEXTS}, {"also": also})
         return await self._change(
             "replacement",
             [(document_id, revision), *((name, None) for name in also)],
@@ -195,10 +199,11 @@ class ChangingMethods(OpenAgency):
         summary: str,
     ) -> Accepted:
         _check_reason(summary)
+        check_given({"id": MAYBE_TEXT, "title": MAYBE_TEXT}, {"id": id, "title": title})
         read = await asyncio.to_thread(lambda: tuple(read_file(file) for file in files))
         originals, recipients = await self._concerned(named, to)
         document = Document(
-            document_id=id or uuid7_text(self._clock.now_ms()),
+            document_id=id if id is not None else uuid7_text(self._clock.now_ms()),
             kind=kind,
             title=title or (read[0].name if read else f"Cập nhật: {named[0][0]}"),
             number=number,
@@ -237,8 +242,11 @@ class ChangingMethods(OpenAgency):
             DocumentError: See :func:`~docbus.producers.changes.read_originals`, and the function after it.
             IdentityError: A recipient is no code, or not in the directory.
         """
+        names = None if to is None else texts_of("to", to)
+        for document_id, revision in named:
+            check_given(_NAMED, {"document_id": document_id, "revision": revision})
         originals = await self.database.read(lambda connection: read_originals(connection, named))
-        chosen = None if to is None else tuple(self.snapshot.resolve(name) for name in to)
+        chosen = None if names is None else tuple(self.snapshot.resolve(name) for name in names)
         return originals, recipients_of(originals, chosen)
 
     def _references(self, originals: Sequence[Original]) -> tuple[DocumentReference, ...]:
@@ -248,6 +256,7 @@ class ChangingMethods(OpenAgency):
 
 
 def _check_reason(reason: str) -> None:
+    check_given({"reason": TEXT}, {"reason": reason})
     if not reason.strip():
         raise DocumentError("reason: empty", hint="Say why, for the people at the recipients.", step="P1")
 

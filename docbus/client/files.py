@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from docbus.documents.file import File, FileStream
+from docbus.documents.given import Wanted, check_given
 from docbus.errors import DocumentError
+
+_FILES = Wanted((str, Path), "a path, a File or a FileStream for each")
 
 
 def _open(path: Path) -> BinaryIO:
@@ -20,10 +23,11 @@ def read_file(source: str | Path | File | FileStream) -> File | FileStream:
     """Return a file of a document: one on the disk as a stream, which is read when the document is published.
 
     Raises:
-        DocumentError: The path is a directory, is empty, or cannot be read.
+        DocumentError: It is no path, or the path is a directory, is empty, or cannot be read.
     """
     if isinstance(source, (File, FileStream)):
         return source
+    check_given({"files": _FILES}, {"files": source})
     path = Path(source)
     try:
         found = path.stat()

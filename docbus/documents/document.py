@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, get_args
 
+from docbus.documents.file import File, FileStream
+from docbus.documents.given import MAYBE_TEXT, NUMBER, TEXT, TEXTS, TIME, Wanted, check_given
 from docbus.documents.names import same_name
 from docbus.documents.texts import check_text, show
 from docbus.errors import DocumentError
@@ -22,8 +24,6 @@ from docbus.limits import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from docbus.documents.file import File, FileStream
 
 Kind = Literal["document", "recall", "update", "replacement"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -62,9 +62,29 @@ class DocumentReference:
 
     def __post_init__(self) -> None:
         """Refuse what can refer to nothing."""
+        wanted = {"sender": TEXT, "document_id": TEXT, "revision": NUMBER}
+        check_given(wanted, {name: getattr(self, name) for name in wanted})
         check_text("sender", self.sender, limit=MAX_AGENCY_ID_BYTES)
         check_document_id(self.document_id)
         _check_revision(self.revision)
+
+
+_WANTED = {
+    "document_id": TEXT,
+    "title": TEXT,
+    "files": Wanted((File, FileStream), "a list of File or FileStream", listed=True),
+    "recipients": TEXTS,
+    "revision": NUMBER,
+    "kind": TEXT,
+    "number": MAYBE_TEXT,
+    "type": MAYBE_TEXT,
+    "summary": MAYBE_TEXT,
+    "in_reply_to": Wanted((DocumentReference,), "a DocumentReference", optional=True),
+    "concerns": Wanted((DocumentReference,), "a list of DocumentReference", listed=True),
+    "created": TIME,
+    "not_after": TIME,
+    "properties": Wanted((tuple, list), "a list of pairs (name, value)", listed=True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +125,12 @@ class Document:
 
     def __post_init__(self) -> None:
         """Bring plain numbers and lists into shape, then validate."""
-        given: object = self.recipients
-        if isinstance(given, str):  # would be taken apart into characters
-            raise DocumentError("recipients: one text where a sequence of ids is needed", hint="Write (id,).")
+        check_given(_WANTED, {name: getattr(self, name) for name in _WANTED})
         for name in ("files", "recipients", "concerns", "properties"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         try:
             object.__setattr__(self, "urgency", Urgency(self.urgency))
-        except ValueError:
+        except (ValueError, TypeError):
             raise DocumentError(f"urgency: {self.urgency!r} is not 0 to 4") from None
         self.validate()
 
@@ -212,6 +230,10 @@ def _check_times(created: int | None, not_after: int | None) -> None:
 def _check_properties(properties: Sequence[tuple[str, str]]) -> None:
     if len(properties) > MAX_PROPERTIES:
         raise DocumentError(f"properties: {len(properties):,}, at most {MAX_PROPERTIES:,} are allowed")
+    pairs: Sequence[Sequence[object]] = properties
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(one, str) for one in pair):  # noqa: PLR2004 - a pair
+            raise DocumentError("properties: a pair is not two texts", hint="Write [(name, value)].", step="P1")
     for name, value in properties:
         check_text("properties", name, limit=MAX_NAME_BYTES)
         check_text(f"properties[{name}]", value, limit=MAX_TEXT_BYTES, lines=True, empty=True)

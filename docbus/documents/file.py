@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from docbus.documents.given import MAYBE_TEXT, TEXT, Wanted, check_given
 from docbus.documents.names import checked_name
 from docbus.documents.texts import show
 from docbus.errors import DocumentError
 from docbus.limits import MAX_NAME_BYTES
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][!#$&^_.+A-Za-z0-9-]{0,126}/[A-Za-z0-9][!#$&^_.+A-Za-z0-9-]{0,126}(?:; ?[ -~]+)?")
 """``type/subtype`` and perhaps parameters; source: RFC 6838 section 4.2."""
+
+_FILE = {"name": TEXT, "media_type": TEXT, "content": Wanted((bytes,), "bytes")}
+_STREAM = {
+    "name": TEXT,
+    "opener": Wanted((Callable,), "a function that returns a binary stream"),  # type: ignore[arg-type] # isinstance knows it
+    "media_type": MAYBE_TEXT,
+    "size": Wanted((int,), "a whole number of bytes", optional=True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +44,7 @@ class File:
 
     def __post_init__(self) -> None:
         """Refuse what may not be sent."""
+        check_given(_FILE, {name: getattr(self, name) for name in _FILE})
         object.__setattr__(self, "name", checked_name(self.name))
         if not self.content:
             raise empty_file(self.name)
@@ -66,6 +74,7 @@ class FileStream:
 
     def __post_init__(self) -> None:
         """Refuse what may not be sent, as far as is known before reading."""
+        check_given(_STREAM, {name: getattr(self, name) for name in _STREAM})
         object.__setattr__(self, "name", checked_name(self.name))
         if self.size == 0:
             raise empty_file(self.name)

@@ -115,10 +115,12 @@ class Publisher:
         self._limits = limits or PublisherLimits()
         self._content = content or ContentFolder(database.path.parent / CONTENT_NAME)
         self._wake = wake
+        self.closed = False
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="docbus-encrypt")
 
     def close(self) -> None:
         """Let the workers go."""
+        self.closed = True
         self._workers.shutdown(wait=True, cancel_futures=True)
 
     async def publish(self, document: Document, progress: Progress | None = None) -> Accepted:
@@ -137,7 +139,7 @@ class Publisher:
                 known.
 
         Raises:
-            DocumentError: A document is not valid or of no use any more, a file cannot be read, or the call is too large.
+            DocumentError: A document is not valid or comes too late, a file cannot be read, or the call is too large.
             DocumentTooLargeError: A document is larger than the limit, or its description than an envelope.
             DocumentConflictError: An id was accepted before with other content or other recipients.
             AgencyCodeError: A recipient is not a code.
