@@ -79,22 +79,13 @@ def report(
     """Report what became of a received document to its sender; returns once the report is on disk."""
     session = begin(context)
     from docbus.client.agency import Agency
-    from docbus.consumers.overview import has_received
     from docbus.documents.statuses import StatusCode
-    from docbus.errors import DocumentError
 
     if not status.isascii() or not status.isdecimal():
         raise typer.BadParameter(f"{status!r} is not a status code; write 03, for example")
 
     async def work() -> str:
         async with Agency.open(session.folder) as agency:
-            sender = agency.snapshot.resolve(from_sender)
-            known = await agency.database.read(lambda c: has_received(c, sender, document, revision))
-            if not known and int(status) != StatusCode.TAKE_BACK:
-                raise DocumentError(
-                    f"this agency has not received document {document} revision {revision} from {sender}",
-                    hint="Check id and sender; metadata.json beside each filed document has both.",
-                )
             await agency.report(from_sender, document, int(status), note, revision=revision)
             return agency.snapshot.resolve(from_sender)
 

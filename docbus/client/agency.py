@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -19,6 +20,7 @@ from docbus.client.redrive import RedriveMethods
 from docbus.client.running import beside
 from docbus.client.status import AgencyStatus, agency_status
 from docbus.clock import Clock, SystemClock
+from docbus.consumers.overview import has_received
 from docbus.documents.document import Document, DocumentReference
 from docbus.documents.given import MAYBE_TEXT, NUMBER, TEXT, Wanted, check_given, texts_of
 from docbus.envelope.batch import Sealer
@@ -34,6 +36,7 @@ from docbus.storage.database import Database
 from docbus.wire.ids import uuid7_text
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
     from types import TracebackType
 
@@ -282,23 +285,36 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             revision: Of the document.
 
         Raises:
-            DocumentError: Not a status that this agency can report.
+            DocumentError: Not a status that this agency can report, or the document never came here.
             IdentityError: The sender is not in the directory.
         """
         given = {"sender": sender, "document_id": document_id, "status": status, "note": note, "revision": revision}
         check_given(_REPORTED, given)
+        document_sender = self.snapshot.resolve(sender)
         await report_status(
             self.database,
             environment=self.settings.exchange.environment,
             agency=self.id,
-            document_sender=self.snapshot.resolve(sender),
+            document_sender=document_sender,
             document_id=document_id,
             revision=revision,
             code=status,
             note=note,
             now_ms=self._clock.now_ms(),
+            check=partial(self._check_received, document_sender, document_id, revision),
         )
         self._drain.wake()
+
+    def _check_received(self, sender: str, document_id: str, revision: int, connection: sqlite3.Connection) -> None:
+        """Refuse to report on what never came; of a shared inbox another folder may have it."""
+        if sender == self.id or self.settings.inbox.shared or (sender, document_id, revision) in self._in_hand:
+            return
+        if not has_received(connection, sender, document_id, revision):
+            raise DocumentError(
+                f"this agency has not received document {document_id} revision {revision} from {sender}",
+                hint="Check id and sender; metadata.json beside each filed document has both.",
+                step="P1",
+            )
 
     async def status(self) -> AgencyStatus:
         """Return what waits, what is missing, and what is in quarantine."""

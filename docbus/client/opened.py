@@ -34,6 +34,7 @@ class OpenAgency:
     _publisher: Publisher
     _signer: Signer
     _decrypters: Sequence[Decrypter]
+    _in_hand: frozenset[tuple[str, str, int]] = frozenset()
 
     @property
     def name(self) -> str:

@@ -21,10 +21,10 @@ from docbus.consumers.subscriber import Subscriber
 from docbus.errors import LockedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from docbus.client.running import Run
-    from docbus.consumers.sinks.port import Sink
+    from docbus.consumers.sinks.port import Delivery, Sink
 
     Deliveries = AsyncIterator[IncomingDocument]
 
@@ -115,6 +115,7 @@ class WorkingMethods(OpenAgency):
             snapshot=lambda: self.snapshot,
             decrypters=self._decrypters,
             sink=sink,
+            offered=self._note_offered,
             clock=self._clock,
             wake_drain=self._drain.wake,
             start=start,
@@ -124,6 +125,10 @@ class WorkingMethods(OpenAgency):
                 document_bytes=self.settings.content.max_bytes, spool_bytes=self.settings.content.spool_bytes
             ),
         )
+
+    def _note_offered(self, batch: Sequence[Delivery]) -> None:
+        """Keep what the sink has in hand: it may report on a document before the ledger has it."""
+        self._in_hand = frozenset((one.sender, one.document_id, one.revision) for one in batch)
 
     async def _send(self, stop: asyncio.Event) -> None:
         """Drain the outbox, and watch the folder; where others of the agency receive too, read its answers as well."""

@@ -69,6 +69,7 @@ class Filing:
         database: Ledger and outbox.
         transport: For quarantine and dead letters.
         sink: Started by the caller.
+        offered: Told of each batch before the sink is.
         clock: Times.
         wake_drain: Called when receipts wait in the outbox.
         patience: Pauses.
@@ -88,6 +89,7 @@ class Filing:
         database: Database,
         transport: Transport,
         sink: Sink,
+        offered: Callable[[Sequence[Delivery]], None] = lambda _: None,
         clock: Clock,
         wake_drain: Callable[[], None],
         patience: Patience,
@@ -103,6 +105,7 @@ class Filing:
         self._database = database
         self._transport = transport
         self._sink = sink
+        self._offered = offered
         self._clock = clock
         self._wake_drain = wake_drain
         self._patience = patience
@@ -228,6 +231,7 @@ class Filing:
         pause = Pause(self._patience.factor)
         while True:
             began = self._clock.monotonic()
+            self._offered(deliveries)
             try:
                 with self._attempts.working(batch.hand, [item.record for item in items]):
                     outcomes = await self._call_sink(await self._told(deliveries))

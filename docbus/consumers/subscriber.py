@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from docbus.clock import Clock
     from docbus.consumers.intake import Fetched
-    from docbus.consumers.sinks.port import Sink
+    from docbus.consumers.sinks.port import Delivery, Sink
     from docbus.identity.encryption import Decrypter
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
@@ -80,6 +80,7 @@ class Subscriber:
         snapshot: Gives the newest trust snapshot.
         decrypters: The agency's encryption keys, the newest first.
         sink: Where documents are filed; started and closed here.
+        offered: Told of each batch before the sink is.
         clock: Times and pauses.
         wake_drain: Called when receipts wait in the outbox.
         verifier: Caches of verified batches; one of its own if left out.
@@ -100,6 +101,7 @@ class Subscriber:
         snapshot: Callable[[], TrustSnapshot],
         decrypters: Sequence[Decrypter],
         sink: Sink,
+        offered: Callable[[Sequence[Delivery]], None] = lambda _: None,
         clock: Clock,
         wake_drain: Callable[[], None] = lambda: None,
         verifier: Verifier | None = None,
@@ -148,6 +150,7 @@ class Subscriber:
             database=database,
             transport=transport,
             sink=sink,
+            offered=offered,
             clock=clock,
             wake_drain=wake_drain,
             patience=self._patience,

@@ -14,6 +14,7 @@ from docbus.producers.telling import status_statement
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     from docbus.storage.database import Database
 
@@ -29,6 +30,7 @@ async def report_status(
     code: StatusCode | int,
     note: str | None,
     now_ms: int,
+    check: Callable[[sqlite3.Connection], None] = lambda _: None,
 ) -> bool:
     """Put a status into the outbox; return once it is on disk.
 
@@ -42,6 +44,7 @@ async def report_status(
         code: 02 to 06, 15 or 16 as its recipient, 13 as its sender.
         note: Free text; travels encrypted.
         now_ms: Time of the status.
+        check: Raises if the document is none that this agency may report on.
 
     Returns:
         Whether the status was possible after those before it; False means that it is sent, and flagged.
@@ -57,6 +60,7 @@ async def report_status(
     )
 
     def store(connection: sqlite3.Connection) -> bool:
+        check(connection)
         addressees = _recipients(connection, reference) if status.sent_by == "sender" else [document_sender]
         add_statements(connection, [statement._replace(recipient=to) for to in addressees], at_ms=now_ms)
         # One row per (document, recipient), whoever of the two speaks.

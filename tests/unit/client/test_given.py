@@ -74,6 +74,17 @@ async def test_wrong_type_is_named(tmp_path: Path) -> None:
     assert 2 == waiting
 
 
+async def test_report_on_what_never_came_is_refused(tmp_path: Path) -> None:
+    """The id or the sender is mistyped then; where folders share the inbox, another one may have the document."""
+    exchange = await found_trial(tmp_path)
+    async with opened(exchange, HANOI) as (agency,):
+        with pytest.raises(DocumentError, match="has not received document one revision 1 from vn2016"):
+            await agency.report(TAY_NINH, "one", 3)
+        shared = agency.settings.inbox.model_copy(update={"shared": True})
+        agency.settings = agency.settings.model_copy(update={"inbox": shared})
+        await agency.report(TAY_NINH, "one", 3)
+
+
 async def test_agency_ids_are_recipients(tmp_path: Path) -> None:
     """Where a code is taken, the object that stands for it is, too; and who comes after the block is told."""
     exchange = await found_trial(tmp_path)
