@@ -177,6 +177,7 @@ class WorkingMethods(OpenAgency):
                     log.info("standing_by", agency=self.id, work=work, held=error.text)
                 told = True
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), STAND_BY_SECONDS)
+                    async with asyncio.timeout(STAND_BY_SECONDS):
+                        await stop.wait()
             else:
                 return

@@ -26,7 +26,7 @@ def ledger(tmp_path: Path) -> Iterator[Database]:
 
 
 def _fill(connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO inbox_partition VALUES (0, 0, 17, NULL, NULL)")
+    connection.execute("INSERT INTO inbox_partition (partition, begun_at, next_offset) VALUES (0, 0, 17)")
     streams = [(1, "vn:H26", EPOCH, None), (2, "vn:H26", b"f" * 16, None), (3, "vn:H53", EPOCH, 5)]
     connection.executemany("INSERT INTO incoming_stream VALUES (?, ?, ?, 'documents', 9, x'00', 0, 1, 1, ?)", streams)
     connection.executemany("INSERT INTO incoming_hole VALUES (1, ?, ?, ?)", [(1, 2, 0), (4, 6, 1), (8, 8, 1)])

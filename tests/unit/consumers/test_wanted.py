@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 URGENT = b"u" * 16
 SELECT_NEW = (
     "SELECT sender, epoch, document_id, revision, body, attachment, urgent, sealed_size, size, root, digest, key,"
-    " hints, made_at, stored_at, since FROM wanted"
+    " hints, made_at, stored_at, since, sequence FROM wanted"
 )
 COUNTS = "SELECT document_id, count(*) FROM wanted GROUP BY document_id ORDER BY document_id"
 
@@ -35,14 +35,20 @@ class Rows:
     database: Database
 
     def want(
-        self, document: str, *sizes: int, sender: str = CITY, epoch: bytes = bytes(16), body: bytes = bytes(32)
+        self,
+        document: str,
+        *sizes: int,
+        sender: str = CITY,
+        epoch: bytes = bytes(16),
+        body: bytes = bytes(32),
+        sequence: int = 0,
     ) -> None:
         """Want a document's attachments of so many bytes each."""
         zeros = bytes(32)
         new = [
             (
                 *(sender, epoch, document, 1, body, index, epoch == URGENT, size + 100, size),
-                *(zeros, zeros, zeros, json.dumps([index]), NOW_MS, NOW_MS, NOW_MS),
+                *(zeros, zeros, zeros, json.dumps([index]), NOW_MS, NOW_MS, NOW_MS, sequence),
             )
             for index, size in enumerate(sizes)
         ]
@@ -272,3 +278,15 @@ def test_rows_of_one_sender_are_bounded(rows: Rows, monkeypatch: pytest.MonkeyPa
     rows.write(lambda c: wanted.insert_ahead(c, ahead[2:3]))
 
     assert [("a", 2), ("c", 1)] == rows.write(lambda c: c.execute(COUNTS).fetchall())
+
+
+def test_what_stands_first_in_its_stream_comes_first(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever was wanted first: what stands behind never takes the room of what everything waits for."""
+    monkeypatch.setattr(wanted, "AHEAD_BYTES", 1)
+    rows.want("behind", 1000, sequence=9)
+    rows.complete("behind")
+    rows.want("further behind", 1000, sequence=12)
+
+    rows.want("first", 1000, sequence=4)
+
+    assert ["first.0"] == rows.names()
