@@ -6,6 +6,7 @@ It works through the client library as any program does, and knows nothing of th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -68,7 +69,9 @@ async def publish(agency: Agency, stop: asyncio.Event, folder: Path, arguments: 
         noted.with_name(f"{noted.name}.new").rename(noted)
         left = len(numbers) / rate - (time.monotonic() - began)
         if left > 0:
-            await asyncio.wait({asyncio.ensure_future(stop.wait())}, timeout=left)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await stop.wait()
 
 
 async def work(role: str, folder: Path, arguments: dict[str, object]) -> None:
