@@ -52,6 +52,8 @@ READ_BYTES = 16 * MIB
 """Bytes of one read; at least one record comes."""
 READ_SECONDS = 1.0
 """Seconds that a partition is waited for; the next one has its turn then."""
+MAX_UNDECIDED = 1024
+"""Answers of one partition that wait for their time or for the directory; with more, reading waits for them."""
 _STATE = "answers"
 
 
@@ -161,18 +163,30 @@ class AnswerReader:
         }
 
     async def _follow(self, partition: int, offset: int, thread: ThreadPoolExecutor) -> None:
+        """Read on whatever is undecided: one answer whose time has not come must not keep others from being taken."""
+        undecided: list[Record] = []
+        look_at = 0.0
         with contextlib.suppress(StopReceiving):
             while not self._patience.stop.is_set():
-                records = await self._patience.persist(
-                    "answers", partial(self._read, partition, offset), TransportError
-                )
-                if not records:
+                records: list[Record] = []
+                if len(undecided) < MAX_UNDECIDED:
+                    records = await self._patience.persist(
+                        "answers", partial(self._read, partition, offset), TransportError
+                    )
+                else:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(READ_SECONDS):
+                            await self._patience.stop.wait()
+                now = self._clock.monotonic()
+                again = undecided if now >= look_at else []
+                if not records and not again:
                     continue
-                following = await self._take(records, thread)
-                if following == offset:
-                    # The first one is undecided: what follows it has been taken in, and so has what will be read again.
-                    await asyncio.wait({asyncio.ensure_future(self._patience.stop.wait())}, timeout=READ_SECONDS)
-                offset = following
+                offset = records[-1].offset + 1 if records else offset
+                kept = [] if again else undecided
+                left = await self._take([*again, *records], kept, partition, offset, thread)
+                undecided = sorted([*kept, *left], key=lambda record: record.offset)
+                if again:
+                    look_at = now + READ_SECONDS
 
     async def _read(self, partition: int, offset: int) -> list[Record]:
         reading = asyncio.ensure_future(
@@ -185,21 +199,36 @@ class AnswerReader:
             raise StopReceiving
         return reading.result()
 
-    async def _take(self, records: Sequence[Record], thread: ThreadPoolExecutor) -> int:
-        """Take in what is an answer; return from where to read on."""
+    async def _take(
+        self,
+        records: Sequence[Record],
+        kept: Sequence[Record],
+        partition: int,
+        following: int,
+        thread: ThreadPoolExecutor,
+    ) -> list[Record]:
+        """Take in what is an answer, and note where the next start has to begin; return what is undecided.
+
+        Args:
+            records: New ones, and some that were undecided.
+            kept: Undecided ones that are not looked at this time.
+            partition: Of all of them.
+            following: The offset behind the last one that was read.
+            thread: For verifying.
+        """
         loop = asyncio.get_running_loop()
         snapshot = self._snapshot()
         now_ms = no_earlier(self._clock, snapshot.made_at)
         found = await loop.run_in_executor(thread, self._inspect, records, snapshot, now_ms)
         answers = [one for _, one in found if isinstance(one, Passed)]
-        offset = records[-1].offset + 1
+        left: list[Record] = []
         for record, one in found:
             place = record.partition, record.offset
             if not isinstance(one, Undecided):
                 self._undecided.pop(place, None)
             elif now_ms - self._undecided.setdefault(place, now_ms) < UNDECIDED_LIMIT_MS:
-                offset = min(offset, record.offset)
-        partition = records[0].partition
+                left.append(record)
+        offset = min((record.offset for record in (*kept, *left)), default=following)
 
         def store(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
             made = take_answers(connection, answers, now_ms=now_ms)
@@ -211,7 +240,7 @@ class AnswerReader:
             # An answer to another outbox of the agency is nothing to be told of.
             if code != UNKNOWN_EPOCH:
                 log.warning("finding", code=code, sender=sender, detail=detail)
-        return offset
+        return left
 
     def _inspect(
         self, records: Sequence[Record], snapshot: TrustSnapshot, now_ms: int

@@ -137,11 +137,11 @@ class Exchange:
         draft = Draft(RECEIPT_TYPE, covered[0].sender, "receipts", encode_receipt_body(body), 0, None)
         return self.seal(first.recipient, [(draft, None)])[0]
 
-    def status(self, reporter: str, sender: str, document_id: str, code: int) -> Posted:
+    def status(self, reporter: str, sender: str, document_id: str, code: int, now_ms: int = NOW_MS) -> Posted:
         """Let an agency report a status to a document's sender."""
         body = StatusBody(Reference(sender, document_id, 1), code, NOW_MS, None, bytes(16))
         draft = Draft(STATUS_TYPE, sender, "documents", encode_status_body(body), 0, None)
-        return self.seal(reporter, [(draft, None)])[0]
+        return self.seal(reporter, [(draft, None)], now_ms=now_ms)[0]
 
     def recall(self, sender: str, recipient: str, concerned: DocumentReference) -> Posted:
         """Seal a recall."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
+from docbus.consumers import answers
 from docbus.consumers.answers import AnswerReader
 from docbus.consumers.values import read_value, write_value
 from docbus.storage.database import Database
@@ -17,14 +20,13 @@ if TYPE_CHECKING:
     from tests.support.inbox import Inbox
 
 
-async def test_records_that_are_no_envelopes_are_passed_over(inbox: Inbox) -> None:
-    """Noise and an empty value in the inbox do not end the reading of answers; what lies behind them is read."""
-    await inbox.post_value(b"no envelope at all")
-    await inbox.post_value(b"")
-    await inbox.post(*inbox.exchange.documents(CITY, ME, 1))
-    database = Database.open(inbox.folder / "state.db", inbox.clock)
+HOUR_MS = 60 * 60 * 1000
+
+
+async def reader_of(inbox: Inbox, database: Database) -> AnswerReader:
+    """Return a reader that begins with the first record."""
     await database.write(lambda connection: write_value(connection, "answers", {0: 0}))
-    reader = AnswerReader(
+    return AnswerReader(
         agency=ME,
         database=database,
         transport=inbox.bus,
@@ -33,6 +35,15 @@ async def test_records_that_are_no_envelopes_are_passed_over(inbox: Inbox) -> No
         clock=inbox.clock,
         factor=lambda: 0.002,
     )
+
+
+async def test_records_that_are_no_envelopes_are_passed_over(inbox: Inbox) -> None:
+    """Noise and an empty value in the inbox do not end the reading of answers; what lies behind them is read."""
+    await inbox.post_value(b"no envelope at all")
+    await inbox.post_value(b"")
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 1))
+    database = Database.open(inbox.folder / "state.db", inbox.clock)
+    reader = await reader_of(inbox, database)
     stop = asyncio.Event()
     reading = asyncio.create_task(reader.run(stop))
 
@@ -45,4 +56,33 @@ async def test_records_that_are_no_envelopes_are_passed_over(inbox: Inbox) -> No
         await reading
 
     assert {"0": 3} == await database.read(lambda connection: read_value(connection, "answers"))
+    database.close()
+
+
+@pytest.mark.parametrize("most", [1024, 1], ids=["room", "no room"])
+async def test_answer_whose_time_has_not_come_keeps_no_other(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """A status from a clock that is hours ahead waits; what lies behind is taken, however much a read has."""
+    monkeypatch.setattr(answers, "READ_RECORDS", 2)
+    monkeypatch.setattr(answers, "MAX_UNDECIDED", most)
+    early = inbox.exchange.status(CITY, ME, "early", 3, now_ms=inbox.clock.ms + 6 * HOUR_MS)
+    await inbox.post(early, *(inbox.exchange.status(CITY, ME, f"d{n}", 3) for n in range(7)))
+    database = Database.open(inbox.folder / "state.db", inbox.clock)
+    reader = await reader_of(inbox, database)
+    stop = asyncio.Event()
+    reading = asyncio.create_task(reader.run(stop))
+
+    def known() -> set[str]:
+        return {row[0] for row in inbox.rows("SELECT document_id FROM status")}
+
+    if most > 1:
+        await until(lambda: len(known()) == 7)
+        assert {"0": 0} == await database.read(lambda connection: read_value(connection, "answers"))
+    inbox.clock.advance(6 * HOUR_MS / 1000)
+    await until(lambda: len(known()) == 8)
+    await until(lambda: {"0": 8} == database.read_now(lambda connection: read_value(connection, "answers")))
+    stop.set()
+    async with asyncio.timeout(PATIENCE):
+        await reading
     database.close()
