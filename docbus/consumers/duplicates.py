@@ -53,11 +53,18 @@ class Duplicates:
         """Begin with what :func:`read_seen` has found."""
         self._highest, self._ahead = state
 
+    def recognise(self, ready: Iterable[Item]) -> None:
+        """Tell items whose record was decided before: they are read again after a crash, or on purpose."""
+        for item in ready:
+            if item.parked is None and item.request is None:
+                partition, offset = spot = item.record.partition, item.record.offset
+                item.reread = offset < self._highest.get(partition, 0) or spot in self._ahead
+
     def look(self, ready: Iterable[Item], partitions: Mapping[int, PartitionState]) -> Seen:
         """Return what storing these items adds.
 
         Args:
-            ready: Decided items.
+            ready: Decided items, see :meth:`recognise`.
             partitions: How far their partitions are decided once they are stored.
         """
         highest = self._highest | {
@@ -69,7 +76,7 @@ class Duplicates:
             if item.request is not None:
                 continue
             partition, offset = spot = item.record.partition, item.record.offset
-            if item.place is Place.DUPLICATE and item.key is not None and item.reason is None and self._is_new(item):
+            if item.place is Place.DUPLICATE and item.key is not None and item.reason is None and not item.reread:
                 counted[item.key[0], partition] += 1
             if item.parked is None and offset >= highest.get(partition, 0):
                 ahead.add(spot)
@@ -82,13 +89,6 @@ class Duplicates:
             self._ahead = frozenset(
                 spot for spot in self._ahead | seen.ahead if spot[1] >= self._highest.get(spot[0], 0)
             )
-
-    def _is_new(self, item: Item) -> bool:
-        """Tell whether a record is decided for the first time; one that was parked always is."""
-        partition, offset = item.record.partition, item.record.offset
-        return item.parked is not None or (
-            offset >= self._highest.get(partition, 0) and (partition, offset) not in self._ahead
-        )
 
 
 def read_seen(connection: sqlite3.Connection) -> tuple[dict[int, int], frozenset[Spot]]:

@@ -315,6 +315,7 @@ class Filing:
             now_ms=self._clock.now_ms(),
             takes_answers=not self._shared,
         )
+        self._duplicates.recognise(ready)
         settlement.add(ready, batch.context.streams, self._patience.factor)
         partitions = self._advance(batch.items, ready)
         seen = self._duplicates.look(ready, partitions)

@@ -41,7 +41,8 @@ class Item:
     """One record on its way through a batch; attributes are set as its fate becomes known.
 
     Defaults are the class's, because most items need few others, and one is made for every record. ``request`` is what
-    an operator requested of a record that was set aside, and ``before`` the refusal that its position has already.
+    an operator requested of a record that was set aside, ``before`` the refusal that its position has already, and
+    ``reread`` whether the record was decided before and is only read again.
     """
 
     parked: int | None = None
@@ -65,6 +66,7 @@ class Item:
     wanted: Sequence[NewWanted] = ()
     resolved = False
     settled = False
+    reread = False
 
     def __init__(self, record: Record, inspected: Inspected, parked: ParkedRecord | None = None) -> None:
         self.record = record
@@ -74,6 +76,7 @@ class Item:
             self.since = parked.since
             self.attempts = parked.attempts
             self.outcome = parked.outcome
+            self.reread = parked.reread
 
     @property
     def parks(self) -> bool:

@@ -82,6 +82,7 @@ class ParkedRecord(NamedTuple):
     since: int | None
     attempts: int
     outcome: Outcome | None
+    reread: bool
 
 
 def next_attempt(attempts: int, now_ms: int, factor: float) -> int:
@@ -131,7 +132,8 @@ def read_parked(connection: sqlite3.Connection, due: Mapping[StreamKey, Waiting]
     for (sender, epoch), waiting in due.items():
         room = MAX_RESUMED - len(found) if waiting.cause == BEHIND else 1
         for row in connection.execute(
-            "SELECT parked, partition, at_offset, stored_at, key, headers, value, since, attempts, outcome FROM parked"
+            "SELECT parked, partition, at_offset, stored_at, key, headers, value, since, attempts, outcome,"
+            " reread FROM parked"
             " WHERE sender = ? AND epoch = ? ORDER BY parked LIMIT ?",
             (sender, epoch, room),
         ):
@@ -147,14 +149,21 @@ def read_parked(connection: sqlite3.Connection, due: Mapping[StreamKey, Waiting]
                 value=row[6],
                 headers=_decode_headers(row[5]),
             )
-            found.append(ParkedRecord(row[0], record, row[7], row[8], _decode_outcome(row[9])))
+            found.append(ParkedRecord(row[0], record, row[7], row[8], _decode_outcome(row[9]), bool(row[10])))
         if len(found) >= MAX_RESUMED:
             break
     return found
 
 
 def park_row(
-    key: StreamKey, record: Record, reason: Reason, *, due_at: int | None, outcome: Outcome | None, now_ms: int
+    key: StreamKey,
+    record: Record,
+    reason: Reason,
+    *,
+    due_at: int | None,
+    outcome: Outcome | None,
+    now_ms: int,
+    reread: bool,
 ) -> Mapping[str, object]:
     """Return the row of a record that begins to wait."""
     value = record.value or b""
@@ -178,14 +187,15 @@ def park_row(
         "key": record.key,
         "headers": _encode_headers(record.headers),
         "value": value,
+        "reread": reread,
     }
 
 
 INSERT = """
 INSERT INTO parked (sender, epoch, partition, at_offset, stored_at, size, parked_at, since, due_at, attempts, cause,
-    code, step, detail, outcome, mark, key, headers, value)
+    code, step, detail, outcome, mark, key, headers, value, reread)
 VALUES (:sender, :epoch, :partition, :at_offset, :stored_at, :size, :parked_at, :since, :due_at, :attempts, :cause,
-    :code, :step, :detail, :outcome, :mark, :key, :headers, :value)
+    :code, :step, :detail, :outcome, :mark, :key, :headers, :value, :reread)
 ON CONFLICT (partition, at_offset, mark) DO NOTHING
 """
 UPDATE = """

@@ -189,7 +189,15 @@ class Settlement:
             due_at = parking.next_attempt(item.attempts, now_ms, jitter())
         if item.parked is None:
             self._parked.append(
-                parking.park_row(key, item.record, reason, due_at=due_at, outcome=item.outcome, now_ms=now_ms)
+                parking.park_row(
+                    key,
+                    item.record,
+                    reason,
+                    due_at=due_at,
+                    outcome=item.outcome,
+                    now_ms=now_ms,
+                    reread=item.reread,
+                )
             )
         elif reason.cause != BEHIND or item.outcome is not None:
             self._again.append(

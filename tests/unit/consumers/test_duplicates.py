@@ -5,11 +5,17 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from docbus.consumers.duplicates import Duplicates
 from docbus.consumers.holding import StopReceiving
+from docbus.consumers.inspection import Failed
+from docbus.consumers.items import Item
 from docbus.consumers.overview import overview
+from docbus.consumers.parking import ParkedRecord
 from docbus.consumers.sinks.port import Retry
+from docbus.consumers.streams import Place
 from docbus.errors import SinkUnavailableError
 from docbus.storage.database import Database
+from docbus.transport.port import Record
 from tests.support.audit_exchange import CITY, COMMUNE
 from tests.support.inbox import ME
 
@@ -88,3 +94,43 @@ async def test_duplicate_that_waits_is_counted_when_its_turn_comes(inbox: Inbox)
     await inbox.receive()
 
     assert ([(CITY, 1)], 0) == (counted(inbox), inbox.parked())
+
+
+def item_at(offset: int, *, parked: bool = False, reread: bool = False) -> Item:
+    """Return an item of a record at an offset, new or as it was parked."""
+    record = Record("docbus.inbox.vn.H53", 0, offset, 0, None, b"", ())
+    kept = ParkedRecord(1, record, None, 0, None, reread) if parked else None
+    item = Item(record, Failed("x", "C1", "x", None), kept)
+    item.key, item.place = (CITY, bytes(16)), Place.DUPLICATE
+    return item
+
+
+def test_record_that_is_read_again_and_has_to_wait_then_is_no_duplicate() -> None:
+    """What was decided before it was parked is known when its turn comes; what came new to be parked is a duplicate."""
+    duplicates = Duplicates()
+    duplicates.load(({0: 5}, frozenset({(0, 7)})))
+    items = [item_at(4), item_at(7), item_at(8)]
+    duplicates.recognise(items)
+    assert [True, True, False] == [item.reread for item in items]
+
+    resumed = [item_at(one.record.offset, parked=True, reread=one.reread) for one in items]
+    duplicates.recognise(resumed)
+
+    assert {(CITY, 0): 1} == duplicates.look(resumed, {}).duplicates
+
+
+async def test_parked_record_keeps_whether_it_was_only_read_again(inbox: Inbox) -> None:
+    """The note survives the process that made it."""
+    (document,) = inbox.exchange.documents(CITY, ME, 1)
+    inbox.sink.answers = {"H26-00001": Retry("busy")}
+    await inbox.post(document, document)
+    await inbox.receive()
+    with closing(Database.open(inbox.folder / "state.db", inbox.clock)) as database:
+        database.write_now(lambda connection: connection.execute("UPDATE parked SET reread = 1 WHERE at_offset = 1"))
+    inbox.sink.answers = {}
+    inbox.clock.advance(600)
+
+    await inbox.receive()
+    await inbox.receive()
+
+    assert ([], 0) == (counted(inbox), inbox.parked())
