@@ -21,15 +21,13 @@ if TYPE_CHECKING:
     from docbus.producers.journey import OutboxCounts
     from docbus.producers.overdue import OverdueStage
 
-DAY_MS = 24 * 60 * 60 * 1000
-SOON_DAYS = 60
-"""Days before its end from which on a certificate is worth a word: an authority may take weeks for another."""
-
 app = typer.Typer(rich_markup_mode=None)
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+SOON_DAYS = 60
+"""Days before its end from which on a certificate is worth a word: an authority may take weeks for another."""
 _FRESHNESS = {
     "not judged": "; the registrar signs no heartbeats, so a revocation that is withheld is not noticed",
     "fresh": "",

@@ -47,13 +47,12 @@ def _one(name: str, text: str, value: float | None) -> Figure:
     return Figure(name, text, {} if value is None else {"": value})
 
 
-def figures(status: AgencyStatus, *, now_ms: int, outbox_bytes: int, certificate_expires_at: int) -> Iterator[Figure]:
+def figures(status: AgencyStatus, *, now_ms: int, certificate_expires_at: int) -> Iterator[Figure]:
     """Return an agency's figures.
 
     Args:
         status: Its state, as last read.
         now_ms: Milliseconds since 1970; ages are counted up to now, also if nothing could be read for long.
-        outbox_bytes: How much the outbox may hold.
         certificate_expires_at: When the signing certificate ends, in milliseconds since 1970.
     """
 
@@ -91,7 +90,7 @@ def figures(status: AgencyStatus, *, now_ms: int, outbox_bytes: int, certificate
     yield _one("outbox_receipts", "Receipts that wait to be sent.", outbox.receipts_waiting)
     yield _one("outbox_streams_blocked", "Streams whose last attempt to send was in vain.", len(outbox.blocked))
     yield _one("outbox_bytes", "Bytes that count against the limit.", outbox.used_bytes + outbox.content.kept_bytes)
-    yield _one("outbox_limit_bytes", "Bytes at which it refuses documents.", outbox_bytes)
+    yield _one("outbox_limit_bytes", "Bytes at which it refuses documents.", status.outbox_limit_bytes)
     yield _one("outbox_content_bytes", "Bytes of these that are large content.", outbox.content.kept_bytes)
     yield Figure(
         "inbox_lag_records",
@@ -148,16 +147,12 @@ class Exposition(Collector):
     Args:
         address: Host and port to listen on.
         clock: For ages.
-        outbox_bytes: As in :func:`figures`.
-        certificate_expires_at: Likewise.
+        certificate_expires_at: As in :func:`figures`.
     """
 
-    def __init__(
-        self, address: tuple[str, int], *, clock: Clock, outbox_bytes: int, certificate_expires_at: int
-    ) -> None:
+    def __init__(self, address: tuple[str, int], *, clock: Clock, certificate_expires_at: int) -> None:
         self._address = address
         self._clock = clock
-        self._outbox_bytes = outbox_bytes
         self._certificate_expires_at = certificate_expires_at
         self.latest: AgencyStatus | None = None
         """What was found last; replaced as a whole, as another thread reads it."""
@@ -171,7 +166,6 @@ class Exposition(Collector):
         for figure in figures(
             status,
             now_ms=self._clock.now_ms(),
-            outbox_bytes=self._outbox_bytes,
             certificate_expires_at=self._certificate_expires_at,
         ):
             labels = ["agency"] if figure.label is None else ["agency", figure.label]

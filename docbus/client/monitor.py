@@ -11,6 +11,7 @@ import structlog
 from docbus.client.metrics import Exposition
 from docbus.clock import format_time
 from docbus.errors import DocbusError
+from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
     from docbus.client.status import AgencyStatus
@@ -90,7 +91,6 @@ class Monitor:
         read: Reads the state; bounded by itself, and here.
         clock: For the age of what was read.
         address: Where Prometheus reads the figures; nowhere if None.
-        outbox_bytes: How much the outbox may hold.
         certificate_expires_at: When the signing certificate ends, in milliseconds since 1970.
         tick_seconds: Seconds between two looks.
     """
@@ -101,7 +101,6 @@ class Monitor:
         read: ReadStatus,
         clock: Clock,
         address: tuple[str, int] | None,
-        outbox_bytes: int,
         certificate_expires_at: int,
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
@@ -111,11 +110,7 @@ class Monitor:
         self._overdue = OverdueLog()
         self._refused = RefusedLog()
         self._exposition = (
-            None
-            if address is None
-            else Exposition(
-                address, clock=clock, outbox_bytes=outbox_bytes, certificate_expires_at=certificate_expires_at
-            )
+            None if address is None else Exposition(address, clock=clock, certificate_expires_at=certificate_expires_at)
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -135,11 +130,7 @@ class Monitor:
             began = self._clock.monotonic()
             await self._look()
             took = self._clock.monotonic() - began
-            try:
-                async with asyncio.timeout(max(self._tick_seconds, LOOKS_RATIO * took)):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await wait_for(stop, max(self._tick_seconds, LOOKS_RATIO * took))
 
     async def _look(self) -> None:
         try:

@@ -24,6 +24,7 @@ from docbus.errors import LockedError, RedriveError
 from docbus.limits import MAX_ACT_REASON_BYTES, MAX_OPERATOR_BYTES, MAX_REASON_BYTES
 from docbus.verification.acts import verify_act
 from docbus.verification.verifier import Verifier
+from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -256,9 +257,7 @@ class RedriveMethods(WorkingMethods):
             if await self.database.read(filed_by) == ours:
                 with contextlib.suppress(LockedError):
                     await self._subscriber(self._folder_sink()).redrive(stop)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_SECONDS):
-                    await stop.wait()
+            await wait_for(stop, RETRY_SECONDS)
 
 
 def _checked_reason(reason: str) -> str:

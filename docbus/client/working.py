@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,8 +17,10 @@ from docbus.consumers.sinks.folder import FolderSink
 from docbus.consumers.sinks.handler import IncomingDocument, IteratorSink
 from docbus.consumers.subscriber import Subscriber
 from docbus.errors import LockedError
+from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from docbus.client.running import Run
@@ -156,7 +156,6 @@ class WorkingMethods(OpenAgency):
             read=lambda: agency_status(self, self._clock),
             clock=self._clock,
             address=self.settings.metrics.address,
-            outbox_bytes=self.settings.outbox.max_bytes,
             certificate_expires_at=0 if grant is None else grant.not_after_ms,
         ).run(stop)
 
@@ -176,8 +175,6 @@ class WorkingMethods(OpenAgency):
                 if not told:
                     log.info("standing_by", agency=self.id, work=work, held=error.text)
                 told = True
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(STAND_BY_SECONDS):
-                        await stop.wait()
+                await wait_for(stop, STAND_BY_SECONDS)
             else:
                 return

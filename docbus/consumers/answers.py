@@ -30,6 +30,7 @@ from docbus.producers.pauses import jitter
 from docbus.producers.receipts import UNKNOWN_EPOCH, match
 from docbus.producers.statuses import is_foreign, note_processing, record_status
 from docbus.transport import topics
+from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
     import sqlite3
@@ -174,9 +175,7 @@ class AnswerReader:
                         "answers", partial(self._read, partition, offset), TransportError
                     )
                 else:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(READ_SECONDS):
-                            await self._patience.stop.wait()
+                    await wait_for(self._patience.stop, READ_SECONDS)
                 now = self._clock.monotonic()
                 again = undecided if now >= look_at else []
                 if not records and not again:

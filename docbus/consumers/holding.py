@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from docbus.producers.pauses import Pause
+from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -72,12 +72,7 @@ class Patience:
         Raises:
             StopReceiving: The stop has come.
         """
-        if not self.stop.is_set():
-            seconds = max(pause.until - self._clock.monotonic(), 0.0)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self.stop.wait()
-        if self.stop.is_set():
+        if await wait_for(self.stop, pause.until - self._clock.monotonic()) or self.stop.is_set():
             raise StopReceiving
 
     async def until_stop(self, tasks: Collection[asyncio.Future[Any]], *events: asyncio.Event) -> bool:

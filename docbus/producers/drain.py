@@ -25,6 +25,7 @@ from docbus.producers.uploading import Uploader
 from docbus.producers.withdrawing import settled_content
 from docbus.storage.content import CONTENT_NAME, ContentFolder
 from docbus.storage.locks import hold
+from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -131,7 +132,7 @@ class Drain:
                     trouble = await rounds.next_patiently()
                     await self._prune()
                     if trouble is not None:
-                        await _wait_for(stop, trouble.until - self._clock.monotonic())
+                        await wait_for(stop, trouble.until - self._clock.monotonic())
                     elif rounds.idle:
                         await self._sleep(version, rounds.sender.wait())
                 await asyncio.wait({uploading})
@@ -219,7 +220,7 @@ class Drain:
         now = self._clock.monotonic()
         until = now + (IDLE_SECONDS if wait is None else min(wait, IDLE_SECONDS))
         while now < until:
-            if await _wait_for(self._wake, min(POLL_SECONDS, until - now)) or self._database.data_version() != version:
+            if await wait_for(self._wake, min(POLL_SECONDS, until - now)) or self._database.data_version() != version:
                 return
             now = self._clock.monotonic()
 
@@ -247,13 +248,3 @@ class Drain:
 def _is_through(rounds: Rounds) -> bool:
     """Tell whether nothing more can be done now, and no outage has to be reported."""
     return rounds.done and rounds.sender.outage is None
-
-
-async def _wait_for(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for so long; tell whether it came."""
-    try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

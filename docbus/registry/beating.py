@@ -5,15 +5,15 @@ Every entry is a sign of life, so a heartbeat is signed only where nothing else 
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from docbus.errors import DirectoryError, DocbusError
+from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
@@ -30,20 +30,13 @@ LOOK_SECONDS = 30.0
 """Seconds that one wait lasts at most: a clock that was set, or a machine that slept, delays a heartbeat no longer."""
 
 
-async def wait_for(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for so long, or until the stop."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-
-
 async def keep_beating(
     opened: Callable[[], AbstractAsyncContextManager[Registrar]],
     stop: asyncio.Event,
     *,
     clock: Clock,
     every_ms: int = HEARTBEAT_MS,
-    wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait_for,
+    wait: Callable[[asyncio.Event, float], Awaitable[bool]] = wait_for,
 ) -> None:
     """Sign a heartbeat whenever nothing was published for ``every_ms``, until ``stop`` is set.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,6 +14,7 @@ from docbus.transport.kafka_client import FAILURES, REQUEST_MS
 from docbus.transport.kafka_consumer import member, records_of, split
 from docbus.transport.kafka_probe import Probe
 from docbus.transport.partitioner import express_partition
+from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -243,9 +243,7 @@ class KafkaSubscription:
 
     async def _until_changed(self, seconds: float) -> None:
         self._changed.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
+        await wait_for(self._changed, seconds)
 
     async def _built(self, deadline: float) -> bool:
         building = self._building

@@ -2,14 +2,14 @@
 
 The checklist, in order; see ``checks`` for the codes::
 
-    C1.01 size                  C1.08 signature             C1.15 record key
-    C1.02 envelope              C1.09 statement             C1.16 lane
-    C1.03 payload type          C1.10 same certificate      C1.17 wrapped keys
-    C1.04 certificate           C1.11 sender                C1.18 package
-    C1.05 profile               C1.12 delegation            C1.19 authority
-    C1.06 signature count       C1.13 environment           C1.20 directory position
-    C1.07 proof                 C1.14 recipient             C1.21 time
-                                                            C1.22 freshness
+    C1.01 size                  C1.09 statement             C1.17 wrapped keys
+    C1.02 envelope              C1.10 same certificate      C1.18 package
+    C1.03 payload type          C1.11 sender                C1.19 authority
+    C1.04 certificate           C1.12 delegation            C1.20 directory position
+    C1.05 profile               C1.13 environment           C1.21 time
+    C1.06 signature count       C1.14 recipient             C1.22 freshness
+    C1.07 proof                 C1.15 record key
+    C1.08 signature             C1.16 lane
 
 What comes before C1.08 needs no cryptography; what comes after it is only said of proven senders. The caller still
 owes C2 (``opening``) before a document is delivered, and the position in its stream afterwards. Whether a document is
