@@ -14,6 +14,7 @@
     │   ├── AgencyCodeError            not a code
     │   ├── UnknownAgencyError         a code that the directory does not have
     │   ├── AgencyClosedError
+    │   ├── DelegationError            may not send for the other agency
     │   └── DirectoryError             the directory log contradicts itself or the pinned genesis
     ├── MalformedError                 bytes that are not what their schema says
     ├── VerificationError              a check ran and the answer is no
@@ -127,6 +128,12 @@ class AgencyClosedError(IdentityError):
     """The directory has closed this agency; the hint names its successor if it has one."""
 
     code = "agency_closed"
+
+
+class DelegationError(IdentityError):
+    """The directory does not let this agency send such a document for the other one now."""
+
+    code = "delegation_missing"
 
 
 class DirectoryError(IdentityError):

@@ -71,10 +71,17 @@ class AgencySettings(_Table):
 
 
 class RegistrarSettings(_Table):
-    """The registrar's name and the URI of its key."""
+    """The registrar's name and the URIs of its key, and of a key that signs heartbeats alone; one of them at least."""
 
     name: str
-    key: str
+    key: str | None = None
+    heartbeat_key: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> RegistrarSettings:
+        if self.key is None and self.heartbeat_key is None:
+            raise ValueError("key or heartbeat_key is needed")
+        return self
 
 
 class KeySettings(_Table):

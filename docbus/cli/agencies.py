@@ -69,13 +69,13 @@ def show(
             | {"certificates": [_certificate(found) for found in grants], "encryption_keys": _keys(agency)}
         )
         return
-    parent = AgencyId.parse(agency.id).parent
+    parent = snapshot.parent(agency.id)
     pairs(
         {
             "agency": agency.id,
             "name": agency.name,
             "state": _state(agency),
-            "parent": None if parent is None else parent.code,
+            "parent": None if parent is None else AgencyId.parse(parent).code,
             "aliases": ", ".join(agency.aliases) or None,
             "roles": ", ".join(agency.roles) or None,
             "granted": f"by directory entry {agency.granted_at}",
@@ -114,6 +114,8 @@ def read_directory(session: Session) -> TrustSnapshot:
 
 
 def _state(agency: Agency) -> str:
+    if agency.closed_at is None and agency.suspended_at is not None:
+        return f"suspended by entry {agency.suspended_at}: {agency.suspension_reason}"
     if agency.closed_at is None:
         return "open"
     successor = f", successor {agency.successor}" if agency.successor else ""
@@ -128,6 +130,8 @@ def _summary(agency: Agency) -> dict[str, Any]:
         "roles": agency.roles,
         "partitions": agency.partitions,
         "granted_by_entry": agency.granted_at,
+        "suspended_by_entry": agency.suspended_at,
+        "suspension_reason": agency.suspension_reason,
         "closed_by_entry": agency.closed_at,
         "successor": agency.successor,
         "closing_reason": agency.closing_reason,

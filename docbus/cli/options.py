@@ -13,6 +13,8 @@ import typer
 from docbus.cli.output import Form
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from docbus.client.connect import Bus
 
 PASSWORD_VARIABLE = "DOCBUS_KAFKA__SASL_PASSWORD"  # noqa: S105 - the name of a variable, not a password
@@ -82,6 +84,25 @@ def bus_of(
 
 def _absolute(path: Path | None) -> Path | None:
     return None if path is None else path.absolute()
+
+
+def key_uri(text: str) -> str:
+    """Return the URI of a key that is named by URI, or by the path of its file from here."""
+    return text if re.match(r"[a-z][a-z0-9+.-]+:", text) else f"file:{Path(text).absolute()}"
+
+
+def document_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Return kinds of documents, each known.
+
+    Raises:
+        BadParameter: One is not.
+    """
+    from docbus.documents.document import KINDS
+
+    for kind in kinds:
+        if kind not in KINDS:
+            raise typer.BadParameter(f"{kind!r} is no kind of document; there are {', '.join(KINDS)}")
+    return tuple(kinds)
 
 
 class Offset(NamedTuple):

@@ -68,6 +68,9 @@ def publish(
         str | None, typer.Option(metavar="CODE/ID[@REVISION]", help="The document that it answers.")
     ] = None,
     not_after: Annotated[str | None, typer.Option(metavar="TIME", help="Not to be delivered later.")] = None,
+    on_behalf_of: Annotated[
+        str | None, typer.Option(metavar="CODE", help="The agency for which it is sent, by a delegation.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the file that is read from standard input.")] = None,
     as_file: Annotated[bool, typer.Option("--as-file", help="Send an edXML file as any other file.")] = False,
     wait: Annotated[
@@ -95,6 +98,7 @@ def publish(
         "document_id": document_id,
         "revision": revision,
         "kind": kind,
+        "on_behalf_of": on_behalf_of,
         "not_after": None if not_after is None else options.parse_time(not_after),
     }
     wanted: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
@@ -114,6 +118,12 @@ def publish(
             document = _document(session, agency, sources, to or (), wanted, as_file=as_file)
             with progress(session, f"encrypting {document.document_id}") as tell:
                 accepted = (await agency.publish_documents([document], progress=tell))[0]
+            sender = agency.snapshot.agency(agency.id)
+            if sender is not None and sender.suspended_at is not None:
+                session.warn(
+                    f"this agency is suspended by directory entry {sender.suspended_at}:"
+                    " what is accepted is sent once it is reinstated"
+                )
             return document, accepted, await _waited(session, agency, accepted, wait, timeout)
 
     document, accepted, journey = session.run(work())

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from docbus.cli import expecting, options
+from docbus.cli import expecting, options, registrar_keys, standing
 from docbus.cli.examples import examples
 from docbus.cli.join_requests import confirm, digest_of, read_request
 from docbus.cli.output import Form, pairs, when, write_json
+from docbus.cli.registering import Code, Reason, opened_registrar, publish_change
 from docbus.cli.session import Session, begin
 from docbus.limits import DEFAULT_PARTITIONS, MAX_PARTITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from docbus.registry.appending import Published
+    from docbus.registry.publish import Registrar
 
-    from docbus.registry.publish import Published, Registrar
-
-T = TypeVar("T")
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Found a directory, and grant, change and close agencies in it."
 )
-app.add_typer(expecting.app)
 
 MINUTE_MS = 60_000
 EVERY_MINUTES = 5.0
@@ -33,8 +31,23 @@ MIN_EVERY_MINUTES = 0.1
 """Minutes; each heartbeat is kept for ever and read by everybody at every start."""
 MAX_EVERY_MINUTES = 15.0
 """Minutes: after so many everybody is alarmed, by the terms of the genesis."""
-Reason = Annotated[str, typer.Option(help="Why, for people, now and in years.")]
-Code = Annotated[str, typer.Argument(metavar="CODE", help="The agency's code, canonical id or alias.")]
+
+
+@app.callback()
+def group(
+    context: typer.Context,
+    *,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="File or URI of another registrar key that signs beside the folder's own; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Found a directory, and grant, change and close agencies in it."""
+    session: Session = context.obj
+    session.registrar_keys = tuple(options.key_uri(one) for one in key or ())
 
 
 @app.command(
@@ -162,7 +175,7 @@ def grant(
         await confirm(session, registrar, text, fingerprint, yes=yes)
         return await registrar.grant(text, roles=role or (), partitions=partitions)
 
-    _publish(session, output, work)
+    publish_change(session, output, work)
     for command in former:
         session.note(f"The list has a former code, too: {command}")
     session.note("Next, once for all that were granted: docbus provision")
@@ -186,7 +199,7 @@ def rotate(
         await confirm(session, registrar, text, fingerprint, yes=yes)
         return await registrar.rotate(text, keep_old=keep_old)
 
-    _publish(session, output, work)
+    publish_change(session, output, work)
 
 
 @app.command(
@@ -208,7 +221,7 @@ def revoke(
     session = begin(context)
     since = None if suspected_since is None else options.parse_time(suspected_since)
     digest = digest_of(certificate)
-    _publish(session, output, lambda registrar: registrar.revoke(digest, reason=reason, suspected_since_ms=since))
+    publish_change(session, output, lambda registrar: registrar.revoke(digest, reason=reason, suspected_since_ms=since))
 
 
 @app.command(
@@ -224,7 +237,7 @@ def close(
 ) -> None:
     """Close an agency's code for good; codes are never used again."""
     session = begin(context)
-    _publish(session, output, lambda registrar: registrar.close(code, reason=reason, successor=successor))
+    publish_change(session, output, lambda registrar: registrar.close(code, reason=reason, successor=successor))
 
 
 @app.command("alias", epilog=examples("docbus -C registrar registrar alias H53.32 000.21.32.H53"))
@@ -237,7 +250,7 @@ def alias(
 ) -> None:
     """Let people name an agency by another code too, such as its older form."""
     session = begin(context)
-    _publish(session, output, lambda registrar: registrar.alias(code, other))
+    publish_change(session, output, lambda registrar: registrar.alias(code, other))
 
 
 @app.command("rename", epilog=examples('docbus -C registrar registrar rename H26 "UBND thành phố Hà Nội"'))
@@ -250,7 +263,7 @@ def rename(
 ) -> None:
     """Give an agency another name; its code stays."""
     session = begin(context)
-    _publish(session, output, lambda registrar: registrar.rename(code, name))
+    publish_change(session, output, lambda registrar: registrar.rename(code, name))
 
 
 @app.command("heartbeat", epilog=examples("docbus -C registrar registrar heartbeat"))
@@ -261,7 +274,7 @@ def heartbeat(context: typer.Context, *, output: options.Output = Form.TEXT) -> 
     nothing after a day, so that somebody has to go on beating.
     """
     session = begin(context)
-    _publish(session, output, lambda registrar: registrar.heartbeat())
+    publish_change(session, output, lambda registrar: registrar.heartbeat(), beating=True)
 
 
 @app.command("run", epilog=examples("docbus -C registrar registrar run", "docbus -C registrar registrar run --every 3"))
@@ -285,7 +298,6 @@ def run(
     """
     session = begin(context, serving=True)
     from docbus.cli.serve import stopping
-    from docbus.client.connect import open_registrar
     from docbus.clock import SystemClock
     from docbus.registry.beating import keep_beating
 
@@ -296,7 +308,7 @@ def run(
         with stopping(stop, session):
             session.note(f"a heartbeat every {every:g} minutes; stop with Ctrl-C")
             await keep_beating(
-                lambda: open_registrar(session.folder, clock=clock),
+                lambda: opened_registrar(session, beating=True),
                 stop,
                 clock=clock,
                 every_ms=round(every * MINUTE_MS),
@@ -306,19 +318,6 @@ def run(
     session.run(work())
 
 
-def _publish(session: Session, output: Form, change: Callable[[Registrar], Awaitable[Published]]) -> None:
-    """Publish one change and say what stands now."""
-    from docbus.client.connect import open_registrar
-    from docbus.clock import SystemClock
-
-    async def work() -> Published:
-        async with open_registrar(session.folder, clock=SystemClock()) as registrar:
-            return await change(registrar)
-
-    published = session.run(work())
-    for warning in published.warnings:
-        session.warn(warning)
-    if output is Form.JSON:
-        write_json({"entry": published.position, "hash": published.hash, "warnings": published.warnings})
-    else:
-        pairs({"entry": str(published.position), "hash": published.hash.hex()})
+app.add_typer(standing.app)
+app.add_typer(registrar_keys.app, name="keys")
+app.add_typer(expecting.app)

@@ -30,6 +30,7 @@ class Session:
         verbose: Log everything, and show where an unexpected error came from.
         json: Errors are for a program too.
         verifying: The exit code is a verdict.
+        registrar_keys: URIs of registrar keys that sign beside the folder's own.
     """
 
     folder: Path = Path()
@@ -37,6 +38,7 @@ class Session:
     verbose: bool = False
     json: bool = False
     verifying: bool = False
+    registrar_keys: tuple[str, ...] = ()
 
     def note(self, text: str) -> None:
         """Tell the user something that is not the result, on standard error."""

@@ -74,7 +74,14 @@ def _show(found: AgencyStatus) -> None:
         and found.followed is not None
         and found.followed < found.directory.position
     )
+    suspended = None
+    if found.directory is not None and found.directory.suspended_by is not None:
+        suspended = (
+            f"by entry {found.directory.suspended_by}: {found.directory.suspension_reason};"
+            " nothing is signed until the registrar reinstates this agency"
+        )
     following = {
+        "  SUSPENDED": suspended,
         "  TROUBLE": found.directory_trouble,
         "  followed here": f"to entry {found.followed}, not further" if behind else None,
     }

@@ -91,6 +91,7 @@ def show_report(report: VerificationReport) -> None:
         pairs(
             {
                 "  from": subject.sender,
+                "  for": subject.on_behalf_of,
                 "  to": subject.recipient,
                 "  document": subject.document,
                 "  content": subject.content,

@@ -170,6 +170,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
         concerns: Sequence[DocumentReference] = (),
         not_after: int | None = None,
         properties: Sequence[tuple[str, str]] = (),
+        on_behalf_of: str | None = None,
         progress: Progress | None = None,
     ) -> Accepted:
         """Accept a document for sending; returns once it is on disk in the outbox.
@@ -190,6 +191,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             concerns: What a recall, update or replacement is about.
             not_after: Milliseconds since 1970-01-01T00:00:00Z after which it must not be delivered.
             properties: Further fields.
+            on_behalf_of: Agency for which it is sent, by code, id or alias, if the directory has a delegation.
             progress: Told, from another thread, how many bytes are read, and of how many if that is known.
 
         Raises:
@@ -215,6 +217,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             concerns=tuple(concerns),
             not_after=not_after,
             properties=tuple(properties),
+            on_behalf_of=on_behalf_of,
         )
         return (await self.publish_documents([document], progress=progress))[0]
 

@@ -16,7 +16,7 @@ from docbus.registry.publish import Registrar
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from docbus.clock import Clock
@@ -173,11 +173,20 @@ def check_granted(settings: Settings, certificate: bytes, snapshot: TrustSnapsho
 
 
 @asynccontextmanager
-async def open_registrar(folder: Path, *, clock: Clock) -> AsyncIterator[Registrar]:
+async def open_registrar(
+    folder: Path, *, clock: Clock, keys: Sequence[str] = (), beating: bool = False
+) -> AsyncIterator[Registrar]:
     """Yield the registrar whose folder this is, connected.
+
+    Args:
+        folder: Where its settings and its key are.
+        clock: For the times of entries.
+        keys: URIs of keys that sign beside the folder's own.
+        beating: Only heartbeats will be signed: the folder's key for them is enough, if it has one.
 
     Raises:
         ConfigurationError: The folder is not a registrar's.
+        KeyFileError: A key is missing or unreadable.
         TransportError: The bus cannot be reached.
     """
     settings = load_settings(folder)
@@ -186,6 +195,9 @@ async def open_registrar(folder: Path, *, clock: Clock) -> AsyncIterator[Registr
             f"{folder} is not a registrar's folder: its settings have no [registrar]",
             hint="Name the registrar's folder with --folder.",
         )
-    signer = open_registrar_signer(settings.key_uri(settings.registrar.key))
+    own = settings.registrar
+    folders = (own.heartbeat_key,) if beating and own.heartbeat_key is not None else (own.key, own.heartbeat_key)
+    named = [settings.key_uri(uri) for uri in folders if uri is not None]
+    signers = [open_registrar_signer(uri) for uri in (*named, *keys)]
     async with started_transport(settings) as transport:
-        yield Registrar(transport, [signer], settings.exchange.genesis_bytes, clock)
+        yield Registrar(transport, signers, settings.exchange.genesis_bytes, clock)

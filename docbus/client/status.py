@@ -41,6 +41,8 @@ class DirectoryState:
         made_at: Its time by the registrar's clock, in milliseconds since 1970-01-01T00:00:00Z.
         age_ms: Milliseconds since then.
         freshness: What that means, by the terms of the genesis.
+        suspended_by: Entry by which the agency is suspended, so that it may sign nothing; None if it is not.
+        suspension_reason: Why, in the registrar's words.
     """
 
     position: int
@@ -48,6 +50,8 @@ class DirectoryState:
     made_at: int
     age_ms: int
     freshness: Freshness
+    suspended_by: int | None = None
+    suspension_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,7 @@ async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
         overdue=late,
         inbox=inbox,
         lag=lag,
-        directory=_directory(agency.snapshot, now_ms),
+        directory=_directory(agency.snapshot, agency.id, now_ms),
         followed=None if seen is None else seen[0],
         directory_trouble=agency.directory_trouble,
         trouble=trouble,
@@ -166,7 +170,7 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         overdue=late,
         inbox=inbox,
         lag=lag,
-        directory=None if snapshot is None else _directory(snapshot, now_ms),
+        directory=None if snapshot is None else _directory(snapshot, agency, now_ms),
         followed=None if seen is None else seen[0],
         directory_trouble=changed,
         trouble=trouble,
@@ -194,11 +198,14 @@ async def _lag(transport: Transport, agency: str, inbox: LedgerOverview) -> dict
     }
 
 
-def _directory(snapshot: TrustSnapshot, now_ms: int) -> DirectoryState:
+def _directory(snapshot: TrustSnapshot, agency: str, now_ms: int) -> DirectoryState:
+    found = snapshot.agency(agency)
     return DirectoryState(
         position=snapshot.position,
         head=snapshot.head,
         made_at=snapshot.made_at,
         age_ms=snapshot.age_ms(now_ms),
         freshness=snapshot.freshness(now_ms),
+        suspended_by=None if found is None else found.suspended_at,
+        suspension_reason=None if found is None else found.suspension_reason,
     )

@@ -84,6 +84,7 @@ _WANTED = {
     "created": TIME,
     "not_after": TIME,
     "properties": Wanted((tuple, list), "a list of pairs (name, value)", listed=True),
+    "on_behalf_of": MAYBE_TEXT,
 }
 
 
@@ -102,6 +103,7 @@ class Document:
         created: Milliseconds since 1970-01-01T00:00:00Z; None: when it is accepted.
         not_after: Milliseconds likewise; the document is of no use later. None: it never ends.
         properties: Further fields, names unique; they travel encrypted.
+        on_behalf_of: Agency for which it is sent, which the directory must have delegated; stands in clear.
 
     Raises:
         DocumentError: A field is not allowed; the text begins with its name.
@@ -122,6 +124,7 @@ class Document:
     created: int | None = None
     not_after: int | None = None
     properties: tuple[tuple[str, str], ...] = ()
+    on_behalf_of: str | None = None
 
     def __post_init__(self) -> None:
         """Bring plain numbers and lists into shape, then validate."""
@@ -151,6 +154,8 @@ class Document:
             check_text("type", self.type, limit=MAX_TEXT_BYTES)
         if self.summary is not None:
             check_text("summary", self.summary, limit=MAX_TEXT_BYTES, lines=True, empty=True)
+        if self.on_behalf_of is not None:
+            check_text("on_behalf_of", self.on_behalf_of, limit=MAX_AGENCY_ID_BYTES)
         _check_recipients(self.recipients)
         _check_files(self.files, self.kind)
         _check_concerns(self.concerns, self.kind)

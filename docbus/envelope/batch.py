@@ -44,6 +44,7 @@ class Draft(NamedTuple):
     package_size: int
     content_key: bytes | None
     hints: Sequence[Hint] = ()
+    on_behalf_of: str | None = None
 
 
 class StreamHead(NamedTuple):
@@ -66,8 +67,16 @@ class Sealed(NamedTuple):
     back: bytes
 
 
+_AddressKey = tuple[str, str, bool, str | None]
+"""(Recipient, lane, encrypted, on behalf of)."""
+
+
+def _address_of(draft: Draft) -> _AddressKey:
+    return draft.recipient, draft.lane, draft.content_key is not None, draft.on_behalf_of
+
+
 class _Address(NamedTuple):
-    """What all drafts of one batch to one recipient in one lane have in common."""
+    """What all drafts of one batch to one recipient in one lane, for one agency, have in common."""
 
     head: bytes
     batch_key: bytes | None
@@ -128,7 +137,7 @@ class Sealer:
         for draft, envelope_id in zip(drafts, ids, strict=True):
             stream = draft.recipient, draft.lane
             before = heads.get(stream, _NEW_STREAM)
-            address = addresses[draft.recipient, draft.lane, draft.content_key is not None]
+            address = addresses[_address_of(draft)]
             if draft.content_key is None or address.batch_key is None:
                 wrap, wrap_digest = b"", None
             else:
@@ -148,7 +157,7 @@ class Sealer:
         sealed: list[Sealed] = []
         for index, draft in enumerate(drafts):
             sequence, wrap = placed[index]
-            address = addresses[draft.recipient, draft.lane, draft.content_key is not None]
+            address = addresses[_address_of(draft)]
             keys = None if address.batch_key_wrap is None else Keys(address.batch_key_wrap, wrap)
             front = put_front(
                 statements[index],
@@ -173,13 +182,13 @@ class Sealer:
 
     def _addresses(
         self, drafts: Sequence[Draft], epochs: Mapping[str, bytes], snapshot: TrustSnapshot, now_ms: int
-    ) -> dict[tuple[str, str, bool], _Address]:
+    ) -> dict[_AddressKey, _Address]:
         """Return heads and batch keys; a batch key is made once per recipient, whatever its lanes."""
         batch_keys: dict[str, tuple[bytes, bytes]] = {}
-        addresses: dict[tuple[str, str, bool], _Address] = {}
+        addresses: dict[_AddressKey, _Address] = {}
         for draft in drafts:
             encrypted = draft.content_key is not None
-            name = draft.recipient, draft.lane, encrypted
+            name = _address_of(draft)
             if name in addresses:
                 continue
             if encrypted and draft.recipient not in batch_keys:
@@ -189,7 +198,7 @@ class Sealer:
                 version=VERSION,
                 environment=self._environment,
                 sender=self._sender,
-                on_behalf_of=None,
+                on_behalf_of=draft.on_behalf_of,
                 certificate=self._signer.certificate,
                 recipient=draft.recipient,
                 lane=draft.lane,

@@ -253,6 +253,8 @@ def document_fingerprint(document: Document, large: Mapping[int, FileDigest] = N
 def _fingerprint(document: Document, manifest: bytes) -> bytes:
     """The manifest has title, recipients and every file's digest; the rest of what the user gave stands in the body."""
     rest = f"{document.kind} {int(document.urgency)} {document.created} {document.not_after}".encode()
+    if document.on_behalf_of is not None:
+        rest += b" " + document.on_behalf_of.encode()
     references = [
         b""
         if reference is None

@@ -5,21 +5,24 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docbus.errors import AgencyCodeError, IdentityError
-from docbus.identity import entries
+from docbus.identity import entries, standing
 from docbus.identity.agency import parse_canonical
 from docbus.identity.certificates import certificate_set_digest, check_certificate
 from docbus.identity.encryption import SUITE_2026, Encrypter
 from docbus.identity.grants import Agency, CertificateGrant, LazyKeys
+from docbus.identity.lookups import checked_title, known_agency, open_agency
+from docbus.identity.registrar_terms import terms_of
 from docbus.identity.rules import refusal
-from docbus.identity.signing import load_public_key, public_key_bytes
-from docbus.identity.spelling import check_title
+from docbus.identity.signing import public_key_bytes
 from docbus.limits import MAX_PARTITIONS
 from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from docbus.identity.state import DirectoryState
 
 MAX_ALIASES = 64
@@ -35,27 +38,10 @@ def apply_change(state: DirectoryState, position: int, change: entries.Change) -
     Raises:
         DirectoryError: It breaks a rule, which the text names; the state is as before.
     """
-    match change:
-        case entries.AgencyGrant():
-            _grant(state, position, change)
-        case entries.KeyRotation():
-            _rotate(state, position, change)
-        case entries.Revocation():
-            _revoke(state, position, change)
-        case entries.Alias():
-            _alias(state, position, change)
-        case entries.Rename():
-            agency = _open_agency(state, position, change.agency)
-            _title(position, change.name, "the name")
-            state.agencies.put(agency.id, position, replace(agency, name=change.name))
-        case entries.Closure():
-            _close(state, position, change)
-        case entries.Heartbeat():
-            # It says when it was made, as every entry does; from the first one on, that is held against the clock.
-            if state.first_heartbeat is None:
-                state.first_heartbeat = position
-        case entries.Genesis():
-            raise refusal(position, "genesis_first", "a second genesis entry")
+    write = _WRITERS.get(type(change))
+    if write is None:
+        raise refusal(position, "genesis_first", "a second genesis entry")
+    write(state, position, change)
 
 
 def apply_genesis(state: DirectoryState, genesis: entries.Genesis) -> None:
@@ -64,21 +50,41 @@ def apply_genesis(state: DirectoryState, genesis: entries.Genesis) -> None:
     Raises:
         DirectoryError: It breaks a rule, which the text names.
     """
-    _title(0, genesis.registrar, "the registrar's name")
-    keys: dict[bytes, object] = {}
-    for encoded in genesis.keys:
-        try:
-            keys[sha256(encoded).digest()] = load_public_key(encoded)
-        except IdentityError as error:
-            raise refusal(0, "genesis_terms", f"a registrar key is {error.text}") from error
-    if len(keys) != len(genesis.keys):
-        raise refusal(0, "genesis_terms", "a registrar key stands twice")
-    if not 1 <= genesis.threshold <= len(keys) <= entries.MAX_SIGNATURES:
-        raise refusal(0, "genesis_terms", f"threshold {genesis.threshold} of {len(keys)} keys")
+    checked_title(0, genesis.registrar, "the registrar's name")
+    try:
+        terms = terms_of(genesis)
+    except IdentityError as error:
+        raise refusal(0, "genesis_terms", error.text) from error
     if not 0 < genesis.freshness_alarm <= genesis.freshness_limit:
         raise refusal(0, "genesis_terms", "the freshness limits are not 0 < alarm <= limit")
-    state.registrar_keys = keys
+    state.registrar.append((0, terms))
     state.genesis = genesis
+
+
+def _rename(state: DirectoryState, position: int, rename: entries.Rename) -> None:
+    agency = open_agency(state, position, rename.agency)
+    checked_title(position, rename.name, "the name")
+    state.agencies.put(agency.id, position, replace(agency, name=rename.name))
+
+
+def _beat(state: DirectoryState, position: int, _heartbeat: entries.Heartbeat) -> None:
+    # It says when it was made, as every entry does; from the first one on, that is held against the clock.
+    if state.first_heartbeat is None:
+        state.first_heartbeat = position
+
+
+def _rotate_registrar(state: DirectoryState, position: int, rotation: entries.RegistrarRotation) -> None:
+    before = state.terms_for(position)
+    try:
+        terms = terms_of(rotation)
+    except IdentityError as error:
+        raise refusal(position, "registrar_terms", error.text) from error
+    named = terms.keys.keys() | terms.heartbeat_keys.keys()
+    if named & state.retired_registrar_keys:
+        raise refusal(position, "registrar_key_once", "a registrar key that was retired is named again")
+    if before is not None:
+        state.retired_registrar_keys |= (before.keys.keys() | before.heartbeat_keys.keys()) - named
+    state.registrar.append((position, terms))
 
 
 def _grant(state: DirectoryState, position: int, grant: entries.AgencyGrant) -> None:
@@ -87,7 +93,7 @@ def _grant(state: DirectoryState, position: int, grant: entries.AgencyGrant) -> 
         raise refusal(position, "code_once", f"{grant.agency} was granted before")
     if grant.agency in state.aliases:
         raise refusal(position, "alias_unique", f"{grant.agency} is an alias of {state.aliases[grant.agency][0]}")
-    _title(position, grant.name, "the name")
+    checked_title(position, grant.name, "the name")
     if len(grant.aliases) > MAX_ALIASES or len(set(grant.aliases)) != len(grant.aliases):
         raise refusal(position, "alias_unique", f"more than {MAX_ALIASES} aliases, or one twice")
     for alias in grant.aliases:
@@ -118,7 +124,7 @@ def _grant(state: DirectoryState, position: int, grant: entries.AgencyGrant) -> 
 
 
 def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation) -> None:
-    agency = _open_agency(state, position, rotation.agency)
+    agency = open_agency(state, position, rotation.agency)
     if not (rotation.signing or rotation.encryption or rotation.retire_signing or rotation.retire_encryption):
         raise refusal(position, "rotation_changes", f"nothing is granted to {agency.id} or retired")
     held = {d: g for d in agency.certificates if (g := state.certificates.newest(d)) is not None and g.may_sign}
@@ -151,8 +157,8 @@ def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation)
 
 def _revoke(state: DirectoryState, position: int, revocation: entries.Revocation) -> None:
     # A closed agency's certificate can be revoked too: its key may come to light later.
-    agency = _known_agency(state, position, revocation.agency)
-    _title(position, revocation.reason, "the reason")
+    agency = known_agency(state, position, revocation.agency)
+    checked_title(position, revocation.reason, "the reason")
     grant = state.certificates.newest(revocation.certificate)
     shown = revocation.certificate.hex()[:16]
     if grant is None or grant.agency != agency.id:
@@ -165,7 +171,7 @@ def _revoke(state: DirectoryState, position: int, revocation: entries.Revocation
 
 
 def _alias(state: DirectoryState, position: int, alias: entries.Alias) -> None:
-    agency = _open_agency(state, position, alias.agency)
+    agency = open_agency(state, position, alias.agency)
     if len(agency.aliases) >= MAX_ALIASES:
         raise refusal(position, "alias_unique", f"{agency.id} would have more than {MAX_ALIASES} aliases")
     _free_alias(state, position, agency.id, alias.alias)
@@ -174,8 +180,8 @@ def _alias(state: DirectoryState, position: int, alias: entries.Alias) -> None:
 
 
 def _close(state: DirectoryState, position: int, closure: entries.Closure) -> None:
-    agency = _open_agency(state, position, closure.agency)
-    _title(position, closure.reason, "the reason")
+    agency = open_agency(state, position, closure.agency)
+    checked_title(position, closure.reason, "the reason")
     if closure.successor is not None:
         successor = state.agencies.newest(closure.successor)
         if successor is None or successor.closed_at is not None or successor.id == agency.id:
@@ -249,20 +255,6 @@ def _encryption(state: DirectoryState, position: int, encryption: entries.Encryp
     return encrypter
 
 
-def _known_agency(state: DirectoryState, position: int, agency_id: str) -> Agency:
-    agency = state.agencies.newest(agency_id)
-    if agency is None:
-        raise refusal(position, "agency_known", f"{agency_id!r} was never granted")
-    return agency
-
-
-def _open_agency(state: DirectoryState, position: int, agency_id: str) -> Agency:
-    agency = _known_agency(state, position, agency_id)
-    if agency.closed_at is not None:
-        raise refusal(position, "agency_open", f"{agency_id} was closed in entry {agency.closed_at}")
-    return agency
-
-
 def _canonical(position: int, agency_id: str) -> None:
     try:
         parse_canonical(agency_id)
@@ -278,13 +270,6 @@ def _free_alias(state: DirectoryState, position: int, agency_id: str, alias: str
         raise refusal(position, "alias_unique", f"{alias} is an alias of {state.aliases[alias][0]}")
 
 
-def _title(position: int, text: str, what: str) -> None:
-    try:
-        check_title(text, what)
-    except IdentityError as error:
-        raise refusal(position, "title", error.text) from error
-
-
 def _roles(position: int, roles: tuple[str, ...]) -> None:
     if len(roles) > MAX_ROLES or len(set(roles)) != len(roles) or not all(_ROLE.fullmatch(role) for role in roles):
         raise refusal(position, "roles", f"a role twice, more than {MAX_ROLES}, or not in small letters")
@@ -295,3 +280,21 @@ def _held(position: int, agency_id: str, retired: tuple[bytes, ...], held: set[b
     if strange or len(set(retired)) != len(retired):
         shown = ", ".join(f"{digest.hex()[:16]}…" for digest in strange) or "one of them twice"
         raise refusal(position, "retired_key_held", f"{agency_id} holds no such key to retire: {shown}")
+
+
+_WRITERS: dict[type, Callable[[DirectoryState, int, Any], None]] = {
+    entries.AgencyGrant: _grant,
+    entries.KeyRotation: _rotate,
+    entries.Revocation: _revoke,
+    entries.Alias: _alias,
+    entries.Rename: _rename,
+    entries.Closure: _close,
+    entries.Heartbeat: _beat,
+    entries.RegistrarRotation: _rotate_registrar,
+    entries.Suspension: standing.suspend,
+    entries.Reinstatement: standing.reinstate,
+    entries.Move: standing.move,
+    entries.Delegation: standing.delegate,
+    entries.DelegationEnd: standing.end_delegation,
+}
+"""What writes each kind of change into the state, the genesis apart."""

@@ -7,12 +7,9 @@ leaf digest of those bytes. A record in ``docbus.directory`` is those bytes with
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from cryptography.exceptions import InvalidSignature
-
-from docbus.errors import IdentityError, MalformedError
-from docbus.identity.signing import verify_signature
+from docbus.errors import MalformedError
 from docbus.wire.avro import load_schema
 from docbus.wire.pae import DIRECTORY_TYPE, leaf_digest, pae
 
@@ -28,7 +25,7 @@ GENESIS_PREVIOUS = bytes(32)
 MAX_RECORD_BYTES = 64 * 1024
 """Bytes of one directory record; a grant with RSA-8192 and 64 aliases has about 10 KiB."""
 MAX_SIGNATURES = 16
-"""Registrar signatures on one entry, and registrar keys in the genesis."""
+"""Registrar signatures on one entry, and keys that the registrar has."""
 
 DEFAULT_FRESHNESS_LIMIT_MS = 24 * 60 * 60 * 1000
 """Milliseconds after which a snapshot is too old to decide (design D7)."""
@@ -139,11 +136,91 @@ class Heartbeat:
     time_stamp: bytes | None = None
 
 
-Change = Genesis | AgencyGrant | KeyRotation | Revocation | Alias | Rename | Closure | Heartbeat
-CHANGES: dict[str, type[Change]] = {
-    _NAMESPACE + made.__name__: made
-    for made in (Genesis, AgencyGrant, KeyRotation, Revocation, Alias, Rename, Closure, Heartbeat)
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrarRotation:
+    """The registrar has these keys from the next entry on: all of them are named, not only new ones.
+
+    Signed by as many of the keys before as were asked for, and by ``threshold`` of these.
+
+    Attributes:
+        keys: SubjectPublicKeyInfo, DER.
+        threshold: How many of them an entry needs.
+        heartbeat_keys: SubjectPublicKeyInfo, DER, of keys of which one alone may sign heartbeats, and nothing else.
+    """
+
+    keys: tuple[bytes, ...]
+    threshold: int
+    heartbeat_keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """The agency may not sign until it is reinstated; its keys stay its own, and others may send to it."""
+
+    agency: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reinstatement:
+    """A suspended agency may sign again."""
+
+    agency: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """The agency belongs to another one in the hierarchy, or to none; its code stays."""
+
+    agency: str
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """``delegate`` may send documents for ``agency``; another delegation of the two takes the place of this one.
+
+    Attributes:
+        kinds: Kinds of documents, such as ``document``; none for all.
+        not_before: Milliseconds since 1970 UTC from which on, by the clock of whoever verifies.
+        not_after: Until then.
+    """
+
+    agency: str
+    delegate: str
+    kinds: tuple[str, ...]
+    not_before: int
+    not_after: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelegationEnd:
+    """``delegate`` may not send for ``agency`` any more."""
+
+    agency: str
+    delegate: str
+    reason: str
+
+
+Change = (
+    Genesis
+    | AgencyGrant
+    | KeyRotation
+    | Revocation
+    | Alias
+    | Rename
+    | Closure
+    | Heartbeat
+    | RegistrarRotation
+    | Suspension
+    | Reinstatement
+    | Move
+    | Delegation
+    | DelegationEnd
+)
+CHANGES: dict[str, type[Change]] = {_NAMESPACE + made.__name__: made for made in get_args(Change)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,36 +319,6 @@ def decode_record(value: bytes) -> DirectoryRecord:
     values = load_schema(_RECORD).decode_single(value)
     values["signatures"] = tuple(RegistrarSignature(**signature) for signature in values["signatures"])
     return DirectoryRecord(**values)
-
-
-def verify_signatures(record: DirectoryRecord, keys: dict[bytes, object], threshold: int) -> None:
-    """Return if enough different registrar keys signed the entry, and nobody else did.
-
-    Args:
-        record: What was read.
-        keys: The registrar's public keys by the SHA-256 of their SubjectPublicKeyInfo.
-        threshold: How many must have signed.
-
-    Raises:
-        IdentityError: A signature of somebody else, a wrong one, two of one key, or too few.
-    """
-    if len(record.signatures) > MAX_SIGNATURES:
-        raise IdentityError(f"{len(record.signatures)} signatures; {MAX_SIGNATURES} are allowed")
-    tbs = pae(DIRECTORY_TYPE, record.entry)
-    seen: set[bytes] = set()
-    for block in record.signatures:
-        key = keys.get(block.key)
-        if key is None:
-            raise IdentityError(f"signed by {block.key.hex()[:16]}…, which is no key of the registrar")
-        if block.key in seen:
-            raise IdentityError(f"signed twice by the registrar key {block.key.hex()[:16]}…")
-        seen.add(block.key)
-        try:
-            verify_signature(block.profile, key, block.signature, tbs)
-        except InvalidSignature as error:
-            raise IdentityError(f"the signature of registrar key {block.key.hex()[:16]}… is not valid") from error
-    if len(seen) < threshold:
-        raise IdentityError(f"signed by {len(seen)} registrar keys; the genesis entry asks for {threshold}")
 
 
 def _as_dict(value: Any) -> dict[str, Any]:

@@ -97,6 +97,9 @@ class Agency:
         granted_at: Position of its grant.
         closed_at: Position of its closure.
         successor: Canonical id of the agency it was merged into.
+        parent: Canonical id of the agency it belongs to, if that is not the one its code says; empty for none.
+        suspensions: (Suspended at, reinstated at or None) of each time it was suspended, the oldest first.
+        suspension_reason: Why it is suspended; None if it is not.
     """
 
     id: str
@@ -110,6 +113,21 @@ class Agency:
     closed_at: int | None = None
     successor: str | None = None
     closing_reason: str | None = None
+    parent: str | None = None
+    suspensions: tuple[tuple[int, int | None], ...] = ()
+    suspension_reason: str | None = None
+
+    @property
+    def suspended_at(self) -> int | None:
+        """Position of the suspension that is in force; None if there is none."""
+        return self.suspensions[-1][0] if self.suspensions and self.suspensions[-1][1] is None else None
+
+    def suspension_at(self, position: int) -> int | None:
+        """Return the position of the suspension that was in force at a position, entry ``position`` included."""
+        for since, until in self.suspensions:
+            if since <= position and (until is None or position < until):
+                return since
+        return None
 
     @property
     def encrypter(self) -> Encrypter:
@@ -125,3 +143,26 @@ class Agency:
             f"{self.id} is closed since directory entry {self.closed_at}",
             hint=f"Its successor is {self.successor}." if self.successor else "It has no successor.",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelegationGrant:
+    """A delegation as it stood at a snapshot's position.
+
+    Attributes:
+        agency: Canonical id of the agency that is represented.
+        delegate: Canonical id of the one that sends for it.
+        kinds: Kinds of documents; none for all.
+        not_before_ms: Beginning, milliseconds since 1970 UTC.
+        not_after_ms: End.
+        granted_at: Position from which it holds.
+        ended_at: Position from which it does not.
+    """
+
+    agency: str
+    delegate: str
+    kinds: tuple[str, ...]
+    not_before_ms: int
+    not_after_ms: int
+    granted_at: int
+    ended_at: int | None = None

@@ -36,6 +36,13 @@ RULES: dict[str, str] = {
     "rotation_leaves_key": "A rotation that retires keys leaves at least one of their kind.",
     "revoked_key_held": "A revocation names a certificate that the agency holds or held, and is not repeated.",
     "successor_open": "A successor is another agency, and open.",
+    "registrar_terms": "A rotation of the registrar's keys names keys that may sign, and a threshold they can meet.",
+    "registrar_key_once": "A registrar key that was retired is never one again.",
+    "suspension_changes": "Only an agency that is not suspended is suspended, and only one that is is reinstated.",
+    "parent_open": "An agency belongs to another one that is open and does not belong to it, by whatever steps.",
+    "delegate_open": "A delegate is another agency, and open.",
+    "delegation_terms": "A delegation names kinds by their form, each once, and an end that is not before its start.",
+    "delegation_held": "Only a delegation that is there is ended.",
 }
 
 

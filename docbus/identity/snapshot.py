@@ -3,7 +3,8 @@
 The replay takes record values in order. For each it asks, before anything in the entry is believed:
 
 1. Is it a directory record of bounded size, of the right payload type?
-2. Is it the pinned genesis (position 0), or signed by enough registrar keys (all others)?
+2. Is it the pinned genesis (position 0), or signed by enough registrar keys (all others,
+   :mod:`docbus.identity.registrar_terms`)?
 3. Is it of a version this software reads, of this environment, at the next position, and does it name the hash before?
 4. Does the change keep the rules (:mod:`docbus.identity.changes`)?
 
@@ -24,7 +25,9 @@ from docbus.identity import entries
 from docbus.identity.agency import AgencyId
 from docbus.identity.changes import apply_change, apply_genesis
 from docbus.identity.nearest import nearest
+from docbus.identity.registrar_terms import terms_of, verify_registrar
 from docbus.identity.rules import refusal
+from docbus.identity.standing import delegation_key, parent_of
 from docbus.identity.state import DirectoryState
 from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVIRONMENT_BYTES
 from docbus.wire.pae import DIRECTORY_TYPE
@@ -32,7 +35,8 @@ from docbus.wire.pae import DIRECTORY_TYPE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from docbus.identity.grants import Agency, CertificateGrant
+    from docbus.identity.grants import Agency, CertificateGrant, DelegationGrant
+    from docbus.identity.registrar_terms import RegistrarTerms
 
 _ENVIRONMENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ENVIRONMENT_BYTES - 1}}}")
 
@@ -96,9 +100,15 @@ class TrustSnapshot:
         """Return the grant of a certificate (SHA-256 of its DER), or None if there was none up to here."""
         return self._state.certificates.at(digest, self.position)
 
-    def agency(self, agency_id: str) -> Agency | None:
-        """Return the agency with this canonical id, closed or not; aliases are not followed."""
-        return self._state.agencies.at(agency_id, self.position)
+    def agency(self, agency_id: str, position: int | None = None) -> Agency | None:
+        """Return the agency with this canonical id, closed or not, now or as it was at an earlier position.
+
+        Aliases are not followed.
+        """
+        return self._state.agencies.at(agency_id, self._until(position))
+
+    def _until(self, position: int | None) -> int:
+        return self.position if position is None else min(position, self.position)
 
     def agencies(self) -> Iterator[Agency]:
         """Return all agencies, closed ones included, in the order of their grants."""
@@ -111,6 +121,33 @@ class TrustSnapshot:
         """Return the canonical id of the agency that has this canonical id as an alias."""
         found = self._state.aliases.get(alias)
         return found[0] if found is not None and found[1] <= self.position else None
+
+    def parent(self, agency_id: str) -> str | None:
+        """Return the canonical id of the agency that one belongs to, granted or not; None at the top.
+
+        Where the directory says nothing, the code does.
+        """
+        found = self.agency(agency_id)
+        return None if found is None else parent_of(found)
+
+    def delegation(self, agency_id: str, delegate: str, position: int | None = None) -> DelegationGrant | None:
+        """Return the newest delegation from an agency to a delegate, ended or not; None if there was none.
+
+        As it is now, or was at an earlier position.
+        """
+        return self._state.delegations.at(delegation_key(agency_id, delegate), self._until(position))
+
+    @property
+    def registrar(self) -> RegistrarTerms:
+        """Whose signatures the next entry needs.
+
+        Raises:
+            DirectoryError: There is no genesis yet, which no snapshot is without.
+        """
+        terms = self._state.terms_for(self.position + 1)
+        if terms is None:
+            raise DirectoryError("the directory has no registrar")
+        return terms
 
     def hash_at(self, position: int) -> bytes | None:
         """Return the hash of an entry, or None beyond this snapshot."""
@@ -160,12 +197,6 @@ class DirectoryReplay:
         """Position of the last entry applied; -1 before the genesis."""
         return len(self._sizes) - 1
 
-    @property
-    def _threshold(self) -> int:
-        genesis = self._state.genesis
-        # Without a genesis no number of signatures is enough.
-        return entries.MAX_SIGNATURES + 1 if genesis is None else genesis.threshold
-
     def hash_at(self, position: int) -> bytes | None:
         """Return the hash of the entry at a position, or None if there is none yet."""
         return self._state.hash_at(position)
@@ -178,8 +209,8 @@ class DirectoryReplay:
         """
         try:
             record = entries.decode_record(record_value)
-            entries.verify_signatures(record, self._state.registrar_keys, self._threshold)
             entry = entries.decode_entry(record.entry)
+            self._verify_registrar(entry.position, record, entry.change)
         except (MalformedError, IdentityError):
             return None
         if record.payload_type != DIRECTORY_TYPE.decode() or entry.environment != self._state.environment:
@@ -200,12 +231,18 @@ class DirectoryReplay:
         position = self.position + 1
         record = _decode_record(position, record_value)
         found_hash = record.hash
-        if position:
-            self._check_signatures(position, record)
-        elif found_hash != self.genesis:
+        if position == 0 and found_hash != self.genesis:
             shown = f"{found_hash.hex()}, pinned is {self.genesis.hex()}"
             raise refusal(0, "genesis_pinned", f"the first entry's hash is {shown}")
-        entry = _decode_entry(position, record.entry)
+        try:
+            entry = _decode_entry(position, record.entry)
+        except DirectoryError:
+            # Whether it is the registrar's at all says more than that it cannot be read.
+            if position:
+                self._check_signatures(position, record, None)
+            raise
+        if position:
+            self._check_signatures(position, record, entry.change)
         self._check_chain(position, entry)
         if position:
             apply_change(self._state, position, entry.change)
@@ -251,11 +288,30 @@ class DirectoryReplay:
         made._sizes = self._sizes[:]
         return made
 
-    def _check_signatures(self, position: int, record: entries.DirectoryRecord) -> None:
+    def _check_signatures(self, position: int, record: entries.DirectoryRecord, change: entries.Change | None) -> None:
         try:
-            entries.verify_signatures(record, self._state.registrar_keys, self._threshold)
+            self._verify_registrar(position, record, change)
+        except DirectoryError:
+            raise
         except IdentityError as error:
             raise refusal(position, "signatures", error.text) from error
+
+    def _verify_registrar(self, position: int, record: entries.DirectoryRecord, change: entries.Change | None) -> None:
+        """Ask whose signatures an entry needs, and whether it has them.
+
+        Raises:
+            IdentityError: It has not.
+        """
+        terms = self._state.terms_for(position)
+        if terms is None:
+            raise IdentityError("no registrar is known yet")
+        named = None
+        if isinstance(change, entries.RegistrarRotation):
+            try:
+                named = terms_of(change)
+            except IdentityError as error:
+                raise refusal(position, "registrar_terms", error.text) from error
+        verify_registrar(record, change, terms, named)
 
     def _check_chain(self, position: int, entry: entries.DirectoryEntry) -> None:
         if entry.version != entries.VERSION:
@@ -282,7 +338,7 @@ class DirectoryReplay:
         apply_genesis(fresh, entry.change)
         self._state = fresh
         try:
-            self._check_signatures(0, record)
+            self._check_signatures(0, record, entry.change)
         except DirectoryError:
             self._state = DirectoryState()
             raise

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from docbus.identity.entries import Genesis
-    from docbus.identity.grants import Agency, CertificateGrant
+    from docbus.identity.grants import Agency, CertificateGrant, DelegationGrant
+    from docbus.identity.registrar_terms import RegistrarTerms
 
 V = TypeVar("V")
 HASH_BYTES = 32
@@ -59,13 +60,15 @@ class DirectoryState:
         "agencies",
         "aliases",
         "certificates",
+        "delegations",
         "encryption_keys",
         "environment",
         "first_heartbeat",
         "genesis",
         "hashes",
         "order",
-        "registrar_keys",
+        "registrar",
+        "retired_registrar_keys",
         "revoked_signing_keys",
         "signing_keys",
     )
@@ -75,11 +78,16 @@ class DirectoryState:
         self.genesis: Genesis | None = None
         self.first_heartbeat: int | None = None
         """Position from which on the age of the directory counts; None while the registrar has not begun to beat."""
-        self.registrar_keys: dict[bytes, object] = {}
+        self.registrar: list[tuple[int, RegistrarTerms]] = []
+        """Position of each entry that names registrar keys, the oldest first, and the terms it names."""
+        self.retired_registrar_keys: set[bytes] = set()
+        """SHA-256 of the SubjectPublicKeyInfo of keys that were the registrar's, and are not any more."""
         self.hashes = bytearray()
         """Entry hashes by position, 32 bytes each."""
         self.agencies: Versions[Agency] = Versions()
         self.certificates: Versions[CertificateGrant] = Versions()
+        self.delegations: Versions[DelegationGrant] = Versions()
+        """By the ids of the agency and its delegate, with a blank in between."""
         self.order: list[str] = []
         """Agency ids in the order of their grants."""
         self.aliases: dict[str, tuple[str, int]] = {}
@@ -96,6 +104,13 @@ class DirectoryState:
             return None
         found = bytes(self.hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES])
         return found or None
+
+    def terms_for(self, position: int) -> RegistrarTerms | None:
+        """Return the terms for an entry at a position, which are named before it; the genesis has its own."""
+        for since, terms in reversed(self.registrar):
+            if since < position or since == 0:
+                return terms
+        return None
 
     def copy(self) -> DirectoryState:
         """Return another one that says the same; some 20 ms for the national directory."""

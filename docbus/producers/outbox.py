@@ -48,6 +48,7 @@ class AcceptedDocument(NamedTuple):
     content_key: bytes
     attachments: Sequence[StagedAttachment] = ()
     concerns: Sequence[DocumentReference] = ()
+    on_behalf_of: str | None = None
 
 
 class WaitingStatement(NamedTuple):
@@ -73,6 +74,8 @@ class WaitingCopy(NamedTuple):
     package: bytes | None
     content_key: bytes | None
     places: Sequence[PartPlaces] = ()
+    kind: str | None = None
+    on_behalf_of: str | None = None
 
 
 def accept(connection: sqlite3.Connection, documents: Sequence[AcceptedDocument], *, at_ms: int) -> list[bool]:
@@ -93,7 +96,8 @@ def accept(connection: sqlite3.Connection, documents: Sequence[AcceptedDocument]
     before = connection.total_changes
     connection.executemany(
         "INSERT INTO outgoing (outgoing, form, document_id, revision, kind, urgency, accepted_at, package_size,"
-        " fingerprint, content_key, body, package) VALUES (?, 'document', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " fingerprint, content_key, body, package, on_behalf_of)"
+        " VALUES (?, 'document', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
         [
             (
@@ -108,6 +112,7 @@ def accept(connection: sqlite3.Connection, documents: Sequence[AcceptedDocument]
                 document.content_key,
                 document.body,
                 document.package,
+                document.on_behalf_of,
             )
             for outgoing, document in enumerate(documents, first)
         ],
@@ -257,9 +262,11 @@ def read_waiting(
             package,
             content_key,
             places.get(outgoing, ()),
+            kind,
+            on_behalf_of,
         )
         for outgoing, ordinal, lane, recipient, _ in chosen
-        for form, body, package, content_key in (contents[outgoing],)
+        for form, body, package, content_key, kind, on_behalf_of in (contents[outgoing],)
     ]
 
 
@@ -304,12 +311,12 @@ def fail_copies(connection: sqlite3.Connection, failures: Iterable[tuple[int, in
 
 def _contents(
     connection: sqlite3.Connection, wanted: set[int]
-) -> dict[int, tuple[str, bytes, bytes | None, bytes | None]]:
-    """Return form, body, package and content key, each read once however many copies share them."""
+) -> dict[int, tuple[str, bytes, bytes | None, bytes | None, str | None, str | None]]:
+    """Return form, body, package, content key, kind and whom it is sent for, each read once for all copies."""
     return {
         row[0]: row[1:]
         for row in connection.execute(
-            "SELECT outgoing, form, body, package, content_key FROM outgoing"
+            "SELECT outgoing, form, body, package, content_key, kind, on_behalf_of FROM outgoing"
             " WHERE outgoing IN (SELECT value FROM json_each(?))",
             (json.dumps(sorted(wanted)),),
         )

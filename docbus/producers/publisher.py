@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from docbus.documents.file import File
 from docbus.envelope.encrypted import NOTHING_LARGE, EncryptedDocument, document_fingerprint, encrypt_document
 from docbus.errors import (
-    AgencyClosedError,
     DiskFullError,
     DocumentError,
     DocumentTooLargeError,
     OutboxFullError,
     StorageError,
-    UnknownAgencyError,
 )
 from docbus.limits import KIB, MIB
+from docbus.producers.addressing import address
 from docbus.producers.changes import note_asked
 from docbus.producers.content import content_bytes
 from docbus.producers.outbox import AcceptedDocument, accept, check_in_time, is_accepted
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from docbus.clock import Clock
-    from docbus.documents.document import Document, DocumentReference
+    from docbus.documents.document import Document
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.producers.reading import Progress
     from docbus.producers.staging import StagedAttachment, StagedDocument
@@ -145,6 +144,7 @@ class Publisher:
             AgencyCodeError: A recipient is not a code.
             UnknownAgencyError: A recipient is not in the directory.
             AgencyClosedError: A recipient is closed.
+            DelegationError: A document is to be sent for another agency, and may not.
             OutboxFullError: The outbox holds as much as it may.
             DiskFullError: No space is left.
             StorageError: The database cannot be written.
@@ -152,8 +152,7 @@ class Publisher:
         if not documents:
             return []
         _check_size(documents)
-        snapshot = self._snapshot()
-        addressed = self._address(documents, snapshot)
+        addressed = address(documents, self._snapshot(), sender=self._agency, clock=self._clock)
         if any(document.not_after is not None for document in addressed):
             await self._database.read(partial(check_in_time, addressed, self._clock.now_ms()))
         if any(map(needs_staging, addressed)):
@@ -252,21 +251,6 @@ class Publisher:
             for document, duplicate in zip(documents, duplicates, strict=True)
         ]
 
-    def _address(self, documents: Sequence[Document], snapshot: TrustSnapshot) -> list[Document]:
-        """Put canonical ids in place of what people call the recipients."""
-        known: dict[str, str] = {}
-        for name in {recipient for document in documents for recipient in document.recipients}:
-            known[name] = _recipient(name, snapshot)
-        addressed = []
-        for document in documents:
-            recipients = tuple(known[name] for name in document.recipients)
-            if recipients != document.recipients:
-                document = dataclasses.replace(document, recipients=recipients)  # noqa: PLW2901 - same document, names resolved
-            if document.in_reply_to is not None or document.concerns:
-                document = _refer(document, snapshot)  # noqa: PLW2901 - likewise
-            addressed.append(document)
-        return addressed
-
     def _encrypt(self, documents: Sequence[Document], now_ms: int) -> list[AcceptedDocument]:
         return [self._encrypt_one(document, now_ms) for document in documents]
 
@@ -301,6 +285,7 @@ def _accepted(
         encrypted.content_key,
         attachments,
         document.concerns,
+        document.on_behalf_of,
     )
 
 
@@ -338,20 +323,6 @@ def _full(used: int, limit: int) -> OutboxFullError:
     )
 
 
-def _refer(document: Document, snapshot: TrustSnapshot) -> Document:
-    """Put canonical ids in place of what people call the senders of documents referred to."""
-
-    def resolved(reference: DocumentReference) -> DocumentReference:
-        return dataclasses.replace(reference, sender=snapshot.resolve(reference.sender))
-
-    reply = document.in_reply_to
-    return dataclasses.replace(
-        document,
-        in_reply_to=None if reply is None else resolved(reply),
-        concerns=tuple(resolved(reference) for reference in document.concerns),
-    )
-
-
 def _check_size(documents: Sequence[Document]) -> None:
     if len(documents) > MAX_DOCUMENTS:
         raise DocumentError(
@@ -369,20 +340,6 @@ def _check_size(documents: Sequence[Document]) -> None:
 
 def _in_memory(document: Document) -> int:
     return sum(len(file.content) for file in document.files if isinstance(file, File))
-
-
-def _recipient(name: str, snapshot: TrustSnapshot) -> str:
-    found = snapshot.resolve(name)
-    agency = snapshot.agency(found)
-    if agency is None:
-        raise UnknownAgencyError(f"recipient {found} is not in the directory", step="P1")
-    if agency.closed_at is not None:
-        raise AgencyClosedError(
-            f"recipient {name} is closed since directory entry {agency.closed_at}",
-            hint=f"Its successor is {agency.successor}." if agency.successor else "It has no successor.",
-            step="P1",
-        )
-    return found
 
 
 def _chunks(documents: Sequence[Document]) -> list[list[Document]]:

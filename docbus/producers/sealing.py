@@ -15,6 +15,7 @@ from docbus.envelope.batch import Draft, StreamHead
 from docbus.envelope.envelope import Hint
 from docbus.envelope.statement import FIRST_PREVIOUS, LANES
 from docbus.errors import AgencyClosedError, IdentityError, UnknownAgencyError
+from docbus.producers.delegations import delegation_error
 from docbus.producers.epochs import count_batch, current_epochs, open_stream, stream_heads, write_mark
 from docbus.producers.outbox import WaitingCopy, fail_copies, read_waiting
 from docbus.producers.states import LANE_DOCUMENTS
@@ -75,23 +76,32 @@ class Sealing:
         self._sealer = sealer
         self._snapshot = snapshot
         self._clock = clock
+        self._told: int | None = None
+
+    @property
+    def suspended_at(self) -> int | None:
+        """Directory entry by which the agency is suspended, so that it may sign nothing; None if it is not."""
+        own = self._snapshot().agency(self._sealer.sender)
+        return None if own is None else own.suspended_at
 
     def seal_next(self) -> SealedBatch:
         """Seal and store the next batch; blocks.
 
         Returns:
-            The batch, durable; without copies and failures when nothing waits.
+            The batch, durable; without copies and failures when nothing waits, or the agency is suspended.
 
         Raises:
             StorageError: It could not be stored; everything waits as before.
         """
+        if self._is_suspended():
+            return SealedBatch([], 0)
         for _ in range(_ATTEMPTS):
             waiting, ground = self._database.read_now(_read)
             if not waiting:
                 break
             snapshot = self._snapshot()
             now_ms = no_earlier(self._clock, snapshot.made_at)
-            able, failed = examine(waiting, snapshot)
+            able, failed = examine(waiting, snapshot, sender=self._sealer.sender, now_ms=now_ms)
             sealed = self._seal(able, ground, snapshot, now_ms) if able else []
             try:
                 copies, batches = self._database.write_now(_Storing(able, sealed, ground, failed, now_ms).store)
@@ -110,6 +120,17 @@ class Sealing:
             return SealedBatch(copies, len(failed))
         return SealedBatch([], 0)
 
+    def _is_suspended(self) -> bool:
+        """Tell whether nothing may be signed now, and say so in the log once each time."""
+        entry = self.suspended_at
+        if entry != self._told:
+            if entry is not None:
+                log.error("outbox.suspended", agency=self._sealer.sender, entry=entry)
+            else:
+                log.info("outbox.reinstated", agency=self._sealer.sender)
+            self._told = entry
+        return entry is not None
+
     def _seal(
         self, copies: Sequence[WaitingCopy], ground: _Ground, snapshot: TrustSnapshot, now_ms: int
     ) -> list[Sealed]:
@@ -123,6 +144,7 @@ class Sealing:
                     len(copy.package or b""),
                     copy.content_key,
                     self._hints(copy),
+                    copy.on_behalf_of,
                 )
                 for copy in copies
             ],
@@ -140,19 +162,26 @@ class Sealing:
         return [Hint(place.attachment, topic, CONTENT_PARTITION, place.offsets) for place in copy.places]
 
 
-def examine(waiting: Sequence[WaitingCopy], snapshot: TrustSnapshot) -> tuple[list[WaitingCopy], list[Failed]]:
-    """Part what can be sealed from what cannot, because the recipient was closed after the document was accepted.
+def examine(
+    waiting: Sequence[WaitingCopy], snapshot: TrustSnapshot, *, sender: str, now_ms: int
+) -> tuple[list[WaitingCopy], list[Failed]]:
+    """Part what can be sealed from what cannot, because something happened after the document was accepted.
 
-    Receipts still go to a closed agency: its documents were filed, and it may prove so.
+    The recipient was closed, or the delegation has ended under which it was to be sent. Receipts still go to a closed
+    agency: its documents were filed, and it may prove so.
     """
-    verdicts: dict[tuple[str, bool], IdentityError | None] = {}
+    verdicts: dict[tuple[str, bool, str | None, str | None], IdentityError | None] = {}
     able: list[WaitingCopy] = []
     failed: list[Failed] = []
     for copy in waiting:
         encrypted = copy.content_key is not None
-        asked = copy.recipient, encrypted
+        represented = copy.on_behalf_of
+        asked = copy.recipient, encrypted, represented, None if represented is None else copy.kind
         if asked not in verdicts:
-            verdicts[asked] = _verdict(copy.recipient, snapshot, encrypted=encrypted)
+            verdict: IdentityError | None = _verdict(copy.recipient, snapshot, encrypted=encrypted)
+            if verdict is None and represented is not None:
+                verdict = delegation_error(represented, sender, copy.kind or "", snapshot, now_ms, step="P3")
+            verdicts[asked] = verdict
         error = verdicts[asked]
         if error is None:
             able.append(copy)

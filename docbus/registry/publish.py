@@ -1,25 +1,18 @@
-"""The registrar's side: makes an entry, tries it, appends it, and looks whether it stands.
-
-Kafka has no conditional append, so two registrar processes at once may both write an entry for one position. The
-order of the log decides: the first stands, the other is without effect (``DirectoryReplay.superseded``), and the
-process that wrote it finds out when it reads back, and says so.
-"""
+"""The registrar's side: founding a directory, and what is granted in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from docbus.clock import SystemClock
-from docbus.errors import AppendUnknownError, DirectoryError, WaitTimeoutError
+from docbus.errors import DirectoryError
 from docbus.identity import entries
 from docbus.identity.agency import AgencyId
 from docbus.identity.join import CheckedJoinRequest, verify_join_request
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import DEFAULT_PARTITIONS
-from docbus.registry.follow import LOAD_SECONDS
-from docbus.registry.reader import PARTITION, DirectoryReader
-from docbus.transport.port import NewRecord
+from docbus.registry.appending import Published, try_entry
+from docbus.registry.standing import Standing
 from docbus.transport.topics import DIRECTORY, spec_of
 
 if TYPE_CHECKING:
@@ -31,51 +24,12 @@ if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
 
-READ_BACK_SECONDS = 30.0
-"""Seconds to see an entry again that the brokers have acknowledged."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """An entry that stands in the directory.
-
-    Attributes:
-        position: Its position.
-        hash: Its hash, 32 bytes.
-        snapshot: The directory with it.
-        warnings: What is unusual, for the registrar to read.
-    """
-
-    position: int
-    hash: bytes
-    snapshot: TrustSnapshot
-    warnings: tuple[str, ...] = ()
-
-
-class Registrar:
+class Registrar(Standing):
     """Publishes entries. Each method returns once its entry stands, or raises, and then says whether it might.
 
     Agencies may be named by code, canonical id or alias.
-
-    Args:
-        transport: Started by the caller.
-        signers: As many registrar keys as the directory asks for.
-        genesis: The pinned hash of the genesis entry.
-        clock: For the time that an entry claims, and for the validity of what is granted.
     """
-
-    def __init__(
-        self,
-        transport: Transport,
-        signers: Sequence[RegistrarSigner],
-        genesis: bytes,
-        clock: Clock | None = None,
-    ) -> None:
-        self._transport = transport
-        self._signers = tuple(signers)
-        self._clock = clock or SystemClock()
-        self._reader = DirectoryReader(transport, genesis)
-        self.genesis = genesis
 
     @classmethod
     async def init(
@@ -129,7 +83,7 @@ class Registrar:
         )
         value = entries.sign_entry(entry, signers)
         made = cls(transport, signers, entries.entry_hash(entry), clock)
-        _try(DirectoryReplay(made.genesis), value)
+        try_entry(DirectoryReplay(made.genesis), value)
         await transport.create([spec_of(DIRECTORY)])
         bounds = await transport.bounds(DIRECTORY)
         if any(end > 0 for _first, end in bounds.values()):
@@ -139,17 +93,6 @@ class Registrar:
             )
         await made._append(value, 0, made.genesis)
         return made
-
-    async def load(self) -> TrustSnapshot:
-        """Read the log to its end.
-
-        Raises:
-            DirectoryError: It is empty or breaks a rule.
-            WaitTimeoutError: The end was not reached in time.
-            TransportError: The topic is missing or cannot be read.
-        """
-        await self._reader.catch_up(LOAD_SECONDS)
-        return self._reader.replay.snapshot()
 
     async def check(self, request: str) -> CheckedJoinRequest:
         """Return what a join request asks for, checked, so that a person can compare its fingerprint before granting.
@@ -305,67 +248,6 @@ class Registrar:
         """
         await self.load()
         return await self._publish(entries.Heartbeat())
-
-    async def _publish(self, change: entries.Change, warnings: tuple[str, ...] = ()) -> Published:
-        """Publish a change on what was loaded last."""
-        snapshot = self._reader.replay.snapshot()
-        position = snapshot.position + 1
-        entry = entries.encode_entry(
-            entries.DirectoryEntry(
-                version=entries.VERSION,
-                environment=snapshot.environment,
-                position=position,
-                previous=snapshot.head,
-                made_at=self._clock.now_ms(),
-                change=change,
-            )
-        )
-        value = entries.sign_entry(entry, self._signers)
-        _try(self._reader.replay.copy(), value)
-        digest = entries.entry_hash(entry)
-        await self._append(value, position, digest)
-        return Published(
-            position=position, hash=digest, snapshot=self._reader.replay.snapshot(position), warnings=warnings
-        )
-
-    async def _append(self, value: bytes, position: int, digest: bytes) -> None:
-        unknown: AppendUnknownError | None = None
-        try:
-            await self._transport.append([NewRecord(topic=DIRECTORY, key=None, value=value, partition=PARTITION)])
-        except AppendUnknownError as error:
-            unknown = error  # Reading back decides.
-        try:
-            await self._reader.catch_up(READ_BACK_SECONDS)
-        except WaitTimeoutError as error:
-            if unknown is None:
-                raise WaitTimeoutError(
-                    f"directory entry {position} was acknowledged by the brokers, but could not be read back in time",
-                    hint="It will most likely stand: look whether it does before running the command again.",
-                ) from error
-        standing = self._reader.replay.hash_at(position)
-        if standing == digest:
-            return
-        if standing is not None:
-            raise DirectoryError(
-                f"another registrar published directory entry {position} first; this one is without effect",
-                hint="Look at what changed, then run the command again. Let only one registrar work at a time.",
-            )
-        if unknown is not None:
-            raise AppendUnknownError(
-                f"directory entry {position} may still appear: {unknown.text}",
-                hint="Wait a minute, look whether it is there, and only then run the command again.",
-            ) from unknown
-        raise DirectoryError(
-            f"directory entry {position} was acknowledged by the brokers, but they do not show it",
-            hint="Do not publish anything more; check the brokers.",
-        )
-
-
-def _try(replay: DirectoryReplay, value: bytes) -> None:
-    try:
-        replay.apply(value)
-    except DirectoryError as error:
-        raise DirectoryError(error.text, hint="Nothing was published.") from error
 
 
 def _keys_in_force(snapshot: TrustSnapshot, agency_id: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from docbus.envelope.act import PAYLOAD_TYPE, Act, decode_act
 from docbus.errors import MalformedError
 from docbus.verification import checks
+from docbus.verification.authority import check_directory, check_recorded_authority
 from docbus.verification.checks import failed
-from docbus.verification.verifier import DIRECTORY_HASH_FINDING, check_directory, check_recorded_authority
+from docbus.verification.verifier import DIRECTORY_HASH_FINDING
 
 if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
@@ -57,6 +58,6 @@ def verify_act(verifier: Verifier, value: bytes | None, *, agency: str, snapshot
         failed(checks.SENDER, f"an act of {act.agency}, in the ledger of {agency}")
     if act.environment != snapshot.environment:
         failed(checks.ENVIRONMENT, f"made for {act.environment!r}, this is {snapshot.environment!r}")
-    check_recorded_authority(grant, position=act.directory_position, made_at=act.made_at)
+    check_recorded_authority(grant, snapshot, position=act.directory_position, made_at=act.made_at)
     same = check_directory(act.directory_position, act.directory_hash, snapshot)
     return VerifiedAct(act, proven.digest, () if same else (DIRECTORY_HASH_FINDING,))

@@ -40,7 +40,9 @@ RECORD_KEY = _check("C1.15", "record_key_mismatch", "the record key is the sende
 LANE = _check("C1.16", "lane_mismatch", "receipts travel in their lane, and nothing else does")
 KEYS = _check("C1.17", "wrap_mismatch", "the wrapped keys are those the statement names")
 PACKAGE = _check("C1.18", "package_mismatch", "size and digest of the package are those the statement names")
-AUTHORITY = _check("C1.19", "authority_missing", "the key may sign: not revoked, retired or expired, agency open")
+AUTHORITY = _check(
+    "C1.19", "authority_missing", "the key may sign: not revoked, retired or expired; agency open, not suspended"
+)
 DIRECTORY = _check(
     "C1.20", "directory_behind", "the directory is known up to the entry the statement was made under", "indeterminate"
 )
@@ -102,9 +104,14 @@ REVOKED = "certificate_revoked"
 RETIRED = "certificate_retired"
 EXPIRED = "certificate_expired"
 CLOSED = "agency_closed"
+SUSPENDED = "agency_suspended"
+DELEGATION_ENDED = "delegation_ended"
 REVOKED_LATER = "revoked_later"
-AUTHORITY_CODES = (REVOKED, RETIRED, EXPIRED, CLOSED, REVOKED_LATER)
-"""Codes under C1.19 that say which authority is missing; ``revoked_later`` is an auditor's and indeterminate."""
+SUSPENDED_LATER = "suspended_later"
+LATER_CODES = (REVOKED_LATER, SUSPENDED_LATER)
+"""The indeterminate ones: ``revoked_later`` is an auditor's, ``suspended_later`` a recipient's."""
+AUTHORITY_CODES = (REVOKED, RETIRED, EXPIRED, CLOSED, SUSPENDED, DELEGATION_ENDED, *LATER_CODES)
+"""Codes under C1.19 that say which authority is missing."""
 
 
 def failed(check: Check, text: str, *, code: str | None = None) -> NoReturn:

@@ -70,6 +70,7 @@ class Subject:
         digest: The statement digest, in hex.
         payload_type: Type of the statement.
         sender: Canonical id.
+        on_behalf_of: Canonical id of the agency for which it was sent; None for the sender itself.
         recipient: Canonical id.
         lane: Lane of the stream.
         epoch: Epoch of the stream, in hex.
@@ -85,6 +86,7 @@ class Subject:
     digest: str
     payload_type: str
     sender: str
+    on_behalf_of: str | None
     recipient: str
     lane: str
     epoch: str
@@ -287,6 +289,7 @@ class _Known(NamedTuple):
             digest=leaf_digest(envelope.payload_type.encode(), envelope.statement).hex(),
             payload_type=statement.payload_type,
             sender=head.sender,
+            on_behalf_of=head.on_behalf_of,
             recipient=head.recipient,
             lane=head.lane,
             epoch=head.epoch.hex(),
@@ -316,6 +319,7 @@ def _statement_details(statement: Statement) -> dict[str, str]:
     sealed = None if isinstance(body, ReceiptBody) else body.package
     return {
         checks.SENDER.number: head.sender,
+        checks.DELEGATION.number: "" if head.on_behalf_of is None else f"for {head.on_behalf_of}",
         checks.ENVIRONMENT.number: head.environment,
         checks.RECIPIENT.number: head.recipient,
         checks.LANE.number: head.lane,

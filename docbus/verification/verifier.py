@@ -40,6 +40,12 @@ from docbus.errors import MalformedError
 from docbus.identity.signing import verify_signatures
 from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVELOPE_BYTES
 from docbus.verification import checks
+from docbus.verification.authority import (
+    check_delegation,
+    check_directory,
+    check_live_authority,
+    check_recorded_authority,
+)
 from docbus.verification.batches import MAX_HEADS, Batch, Batches
 from docbus.verification.checks import failed, undecided
 from docbus.wire.pae import leaf_digest
@@ -108,9 +114,9 @@ class Verifier:
         """
         verified = self._verify(value, key, recipient, snapshot)
         head = verified.statement.head
-        _live_authority(verified.grant, now_ms)
+        check_live_authority(verified.grant, head, snapshot, now_ms)
         # What a recipient files, no auditor may call invalid: the statement must not date from before its authority.
-        check_recorded_authority(verified.grant, position=head.directory_position, made_at=head.made_at)
+        check_recorded_authority(verified.grant, snapshot, position=head.directory_position, made_at=head.made_at)
         verified = _directory(verified, snapshot)
         if head.made_at > now_ms + MAX_CLOCK_SKEW_MS:
             undecided(checks.TIME, f"made {(head.made_at - now_ms) / 1000:.0f} s in the future")
@@ -141,7 +147,7 @@ class Verifier:
         """
         verified = _directory(self._verify(value, key, recipient, snapshot), snapshot)
         head = verified.statement.head
-        check_recorded_authority(verified.grant, position=head.directory_position, made_at=head.made_at)
+        check_recorded_authority(verified.grant, snapshot, position=head.directory_position, made_at=head.made_at)
         return verified
 
     def _verify(
@@ -242,7 +248,7 @@ def _named(statement: Statement, grant: CertificateGrant, snapshot: TrustSnapsho
     if head.sender != grant.agency:
         failed(checks.SENDER, f"the certificate is granted to {grant.agency}, the statement says {head.sender}")
     if head.on_behalf_of is not None:
-        failed(checks.DELEGATION, f"{head.sender} holds no delegation from {head.on_behalf_of}")
+        check_delegation(statement, head.on_behalf_of, snapshot)
     if head.environment != snapshot.environment:
         failed(checks.ENVIRONMENT, f"made for {head.environment!r}, this is {snapshot.environment!r}")
 
@@ -295,61 +301,12 @@ def _package(envelope: Envelope, statement: Statement) -> None:
         failed(checks.PACKAGE, "the package is not the one the statement names")
 
 
-def _live_authority(grant: CertificateGrant, now_ms: int) -> None:
-    """C1.19 as a recipient: the key may sign now."""
-    if grant.revoked_at is not None:
-        failed(checks.AUTHORITY, f"revoked by directory entry {grant.revoked_at}", code=checks.REVOKED)
-    if grant.retired_at is not None:
-        failed(checks.AUTHORITY, f"retired by directory entry {grant.retired_at}", code=checks.RETIRED)
-    if not grant.not_before_ms <= now_ms <= grant.not_after_ms:
-        failed(checks.AUTHORITY, "outside the certificate's validity", code=checks.EXPIRED)
-    if grant.closed_at is not None:
-        failed(checks.AUTHORITY, f"{grant.agency} is closed by entry {grant.closed_at}", code=checks.CLOSED)
-
-
-def check_recorded_authority(grant: CertificateGrant, *, position: int, made_at: int) -> None:
-    """Run C1.19 as an auditor: the key could sign at the directory position that is named.
-
-    Raises:
-        VerificationError: It could not.
-        IndeterminateError: It was revoked later, and nothing tells which came first.
-    """
-    at = position
-    if at < grant.granted_at:
-        failed(checks.AUTHORITY, f"made under entry {at}, granted by entry {grant.granted_at}")
-    if grant.retired_at is not None and at >= grant.retired_at:
-        failed(checks.AUTHORITY, f"retired by directory entry {grant.retired_at}", code=checks.RETIRED)
-    if not grant.not_before_ms <= made_at <= grant.not_after_ms:
-        failed(checks.AUTHORITY, "made outside the certificate's validity", code=checks.EXPIRED)
-    if grant.closed_at is not None and at >= grant.closed_at:
-        failed(checks.AUTHORITY, f"{grant.agency} is closed by entry {grant.closed_at}", code=checks.CLOSED)
-    if grant.revoked_at is not None:
-        if at >= grant.revoked_at:
-            failed(checks.AUTHORITY, f"revoked by directory entry {grant.revoked_at}", code=checks.REVOKED)
-        undecided(
-            checks.AUTHORITY,
-            f"revoked by directory entry {grant.revoked_at}, and nothing anchors the statement before it",
-            code=checks.REVOKED_LATER,
-        )
-
-
 def _directory(verified: Verified, snapshot: TrustSnapshot) -> Verified:
     """C1.20: the directory is known up to the position the statement names; another hash there is a finding."""
     head = verified.statement.head
     if check_directory(head.directory_position, head.directory_hash, snapshot):
         return verified
     return verified._replace(findings=(*verified.findings, DIRECTORY_HASH_FINDING))
-
-
-def check_directory(position: int, entry_hash: bytes, snapshot: TrustSnapshot) -> bool:
-    """Run C1.20; tell whether the entry at the position is the one that is named.
-
-    Raises:
-        IndeterminateError: The directory is not known so far.
-    """
-    if position > snapshot.position:
-        undecided(checks.DIRECTORY, f"made under entry {position}, the directory is known to {snapshot.position}")
-    return snapshot.hash_at(position) == entry_hash
 
 
 def concerns_sender(statement: Statement) -> bool:

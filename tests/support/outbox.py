@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from docbus.envelope.batch import Draft
     from docbus.envelope.envelope import Hint
     from docbus.envelope.parts import Part
+    from docbus.identity.grants import DelegationGrant
     from docbus.producers.unsent import SealedCopy
     from docbus.storage.database import Database
     from docbus.transport.port import NewRecord
@@ -67,6 +68,7 @@ class FakeAgency:
 
     closed_at: int | None = None
     successor: str | None = None
+    suspended_at: int | None = None
     encrypters: tuple[tuple[object, int, int | None], ...] = ((None, 1, None),)
 
 
@@ -78,6 +80,10 @@ class FakeSnapshot:
         default_factory=lambda: {name: FakeAgency() for name in (SENDER, ANNA, BINH, CHI)}
     )
     made_at: int = 0
+    delegations: dict[tuple[str, str], DelegationGrant] = field(default_factory=dict)
+
+    def delegation(self, agency_id: str, delegate: str) -> DelegationGrant | None:
+        return self.delegations.get((agency_id, delegate))
 
     def agency(self, agency_id: str) -> FakeAgency | None:
         return self.agencies.get(agency_id)

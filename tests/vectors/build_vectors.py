@@ -16,6 +16,7 @@ from tests.vectors.building import (
     failing_parts,
     failing_proofs,
     failing_statements,
+    standing,
 )
 from tests.vectors.building.acts import ActVectors
 from tests.vectors.building.drawn import Drawn
@@ -47,6 +48,7 @@ def build(*, may_draw: bool = False) -> dict[str, bytes]:
         failing_statements,
         failing_packages,
         failing_parts,
+        standing,
     ):
         for part in module.ALL:
             part(failing)

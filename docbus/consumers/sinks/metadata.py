@@ -32,8 +32,11 @@ def stored_names(names: Sequence[str]) -> list[str]:
 def document_part(delivery: Delivery, stored: Sequence[str]) -> dict[str, Any]:
     """Return what two copies of the same document agree in, whatever stream they came in."""
     manifest = delivery.manifest
+    represented = delivery.on_behalf_of
     return {
         "sender": delivery.sender,
+        # Only where there is one, so that what was filed before there were any compares as the same.
+        **({} if represented is None else {"on_behalf_of": represented}),
         "recipient": delivery.recipient,
         "document_id": delivery.document_id,
         "revision": delivery.revision,

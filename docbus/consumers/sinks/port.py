@@ -114,6 +114,11 @@ class Delivery(NamedTuple):
         return self.head.sender
 
     @property
+    def on_behalf_of(self) -> str | None:
+        """Canonical id of the agency for which it was sent, by a delegation in the directory; None for itself."""
+        return self.head.on_behalf_of
+
+    @property
     def recipient(self) -> str:
         """Canonical id of this agency."""
         return self.head.recipient

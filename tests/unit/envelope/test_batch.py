@@ -193,3 +193,14 @@ def test_the_builder_of_the_vectors_seals_alike(monkeypatch: pytest.MonkeyPatch)
     (made,) = sealed([draft()])
 
     assert encode_envelope(seal(letter)[0]) == join(made.front, PACKAGE, made.back)
+
+
+def test_documents_for_another_agency_have_a_head_of_their_own() -> None:
+    """In one batch and one stream each statement names the agency it is for, or none; the wrapped key is shared."""
+    made = sealed([draft(), draft()._replace(on_behalf_of=LANG_SON), draft()])
+    envelopes = [decode_envelope(join(one.front, PACKAGE, one.back)) for one in made]
+    heads = [decode_statement(DOCUMENT_TYPE, envelope.statement).head for envelope in envelopes]
+
+    assert [None, LANG_SON, None] == [head.on_behalf_of for head in heads]
+    assert [1, 2, 3] == [one.sequence for one in made]
+    assert 1 == len({head.batch_key_digest for head in heads})

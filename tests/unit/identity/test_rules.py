@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from docbus.identity.encryption import MLKEM_BYTES, X25519_BYTES
 from docbus.identity.rules import RULES, refusal
 from docbus.identity.signing import generate_signing_key, public_key_bytes
 from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.standing import MAX_KINDS, MAX_LEVELS
 from docbus.wire.profiles import Profile
 from tests.support.directory import (
     NOW_MS,
@@ -29,12 +31,17 @@ from tests.support.directory import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from docbus.identity.signing import RegistrarSigner
+
 ALIAS = "vn2016:000.00.02.H37"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """A valid log: an agency with an alias, one whose first key was revoked, and one that is closed."""
+    """A valid log: an agency with an alias, one whose first key was revoked, and one that is closed.
+
+    The second is suspended and was moved under the first; a key of the registrar was retired.
+    """
 
     builder: DirectoryBuilder
     open: Keys
@@ -42,6 +49,7 @@ class Log:
     revoked: Keys
     closed: Keys
     new: Keys
+    retired: RegistrarSigner
 
     def value(self, change: entries.Change, **changed: object) -> bytes:
         """Return the next record."""
@@ -66,6 +74,25 @@ class Log:
             )
         )
 
+    def registrar(self, **changed: object) -> bytes:
+        """Return the record of a rotation of the registrar's keys to those it has, changed."""
+        rotation = entries.RegistrarRotation(
+            keys=tuple(signer.public_key for signer in self.builder.signers), threshold=2, heartbeat_keys=()
+        )
+        return self.value(replace(rotation, **changed))  # type: ignore[arg-type] # fields of a rotation, by name
+
+    def delegation(self, **changed: object) -> bytes:
+        """Return the record of a delegation from the open agency to the rotated one, changed."""
+        delegation = entries.Delegation(
+            agency=self.open.agency,
+            delegate=self.rotated.agency,
+            kinds=(),
+            not_before=NOW_MS,
+            not_after=NOW_MS,
+            reason="leave",
+        )
+        return self.value(replace(delegation, **changed))  # type: ignore[arg-type] # fields of a delegation, by name
+
     def certified(self, private_key: object, agency: str | None = None) -> entries.SigningKey:
         """Return a signing key with a fresh certificate for the new agency, or for another."""
         certificate = make_certificate(private_key, agency or self.new.agency, now_ms=NOW_MS)  # type: ignore[arg-type] # a private key
@@ -75,7 +102,10 @@ class Log:
 @pytest.fixture(scope="module")
 def log() -> Log:
     """Return the log; tests only read it."""
-    builder = DirectoryBuilder(signers=(make_registrar_signer(), make_registrar_signer()), threshold=2)
+    retired, *signers = (make_registrar_signer() for _ in range(3))
+    builder = DirectoryBuilder(signers=(retired, *signers), threshold=2)
+    builder.append(entries.RegistrarRotation(keys=tuple(s.public_key for s in signers), threshold=2, heartbeat_keys=()))
+    builder.signers = tuple(signers)
     opened = builder.grant("vn:H37.02", aliases=(ALIAS,))
     revoked = builder.grant("vn:H37.03")
     rotated = make_keys("vn:H37.03")
@@ -91,8 +121,16 @@ def log() -> Log:
     )
     closed = builder.grant("vn:H37.04")
     builder.append(entries.Closure(agency="vn:H37.04", successor="vn:H37.02", reason="merged"))
+    builder.append(entries.Suspension(agency="vn:H37.03", reason="under investigation"))
+    builder.append(entries.Move(agency="vn:H37.03", parent="vn:H37.02"))
     return Log(
-        builder=builder, open=opened, rotated=rotated, revoked=revoked, closed=closed, new=make_keys("vn:H37.05")
+        builder=builder,
+        open=opened,
+        rotated=rotated,
+        revoked=revoked,
+        closed=closed,
+        new=make_keys("vn:H37.05"),
+        retired=retired,
     )
 
 
@@ -111,7 +149,7 @@ def _unknown_kind(log: Log) -> bytes:
     """Return an entry whose change has the number of a kind that this version does not have."""
     valid = entries.decode_record(log.granted()).entry
     branch = valid.index(b"\x02" + bytes((len(log.new.agency) << 1,)) + log.new.agency.encode())
-    return entries.sign_entry(valid[:branch] + b"\x0e" + valid[branch + 1 :], log.builder.signers)
+    return entries.sign_entry(valid[:branch] + b"\x1c" + valid[branch + 1 :], log.builder.signers)
 
 
 def _stranger_key(log: Log) -> bytes:
@@ -358,6 +396,82 @@ ATTACKS: dict[str, tuple[str, Callable[[Log], bytes]]] = {
         "successor_open",
         lambda log: log.value(entries.Closure(agency=log.open.agency, successor=log.open.agency, reason="merged")),
     ),
+    "registrar without keys": ("registrar_terms", lambda log: log.registrar(keys=())),
+    "threshold that the registrar's keys cannot meet": ("registrar_terms", lambda log: log.registrar(threshold=3)),
+    "registrar key twice": (
+        "registrar_terms",
+        lambda log: log.registrar(keys=(log.builder.signers[0].public_key,) * 2),
+    ),
+    "registrar key that beats, too": (
+        "registrar_terms",
+        lambda log: log.registrar(heartbeat_keys=(log.builder.signers[0].public_key,)),
+    ),
+    "registrar key on another curve": (
+        "registrar_terms",
+        lambda log: log.registrar(heartbeat_keys=(public_key_bytes(P521.public_key()),)),
+    ),
+    "retired registrar key as a key": (
+        "registrar_key_once",
+        lambda log: log.registrar(
+            keys=(*(s.public_key for s in log.builder.signers), log.retired.public_key),
+        ),
+    ),
+    "retired registrar key for heartbeats": (
+        "registrar_key_once",
+        lambda log: log.registrar(heartbeat_keys=(log.retired.public_key,)),
+    ),
+    "suspends a suspended agency": (
+        "suspension_changes",
+        lambda log: log.value(entries.Suspension(agency=log.rotated.agency, reason="again")),
+    ),
+    "reinstates an agency that is not suspended": (
+        "suspension_changes",
+        lambda log: log.value(entries.Reinstatement(agency=log.open.agency, reason="settled")),
+    ),
+    "suspends a closed agency": (
+        "agency_open",
+        lambda log: log.value(entries.Suspension(agency=log.closed.agency, reason="late")),
+    ),
+    "suspends for no reason": (
+        "title",
+        lambda log: log.value(entries.Suspension(agency=log.open.agency, reason="")),
+    ),
+    "moves under a closed agency": (
+        "parent_open",
+        lambda log: log.value(entries.Move(agency=log.open.agency, parent=log.closed.agency)),
+    ),
+    "moves under nobody": (
+        "parent_open",
+        lambda log: log.value(entries.Move(agency=log.open.agency, parent="vn:H99")),
+    ),
+    "moves under itself": (
+        "parent_open",
+        lambda log: log.value(entries.Move(agency=log.open.agency, parent=log.open.agency)),
+    ),
+    "moves under one that was moved under it": (
+        "parent_open",
+        lambda log: log.value(entries.Move(agency=log.open.agency, parent=log.rotated.agency)),
+    ),
+    "delegates to itself": ("delegate_open", lambda log: log.delegation(delegate=log.open.agency)),
+    "delegates to a closed agency": ("delegate_open", lambda log: log.delegation(delegate=log.closed.agency)),
+    "delegates to nobody": ("delegate_open", lambda log: log.delegation(delegate="vn:H99")),
+    "delegates for a closed agency": ("agency_open", lambda log: log.delegation(agency=log.closed.agency)),
+    "delegation that ends before it begins": ("delegation_terms", lambda log: log.delegation(not_after=NOW_MS - 1)),
+    "delegation of a kind twice": (
+        "delegation_terms",
+        lambda log: log.delegation(kinds=("document", "document")),
+    ),
+    "delegation of a kind in capitals": ("delegation_terms", lambda log: log.delegation(kinds=("DOCUMENT",))),
+    "delegation of too many kinds": (
+        "delegation_terms",
+        lambda log: log.delegation(kinds=tuple(f"kind-{number}" for number in range(MAX_KINDS + 1))),
+    ),
+    "ends a delegation that is not there": (
+        "delegation_held",
+        lambda log: log.value(
+            entries.DelegationEnd(agency=log.open.agency, delegate=log.rotated.agency, reason="never given")
+        ),
+    ),
 }
 
 
@@ -440,6 +554,21 @@ def test_aliases_are_bounded_over_many_entries() -> None:
 
     with pytest.raises(DirectoryError, match="alias_unique: vn:H26 would have more than 64 aliases"):
         builder.replay().apply(builder.value(entries.Alias(agency="vn:H26", alias="vn:H38")))
+
+
+def test_hierarchy_is_bounded() -> None:
+    """An agency has at most as many above it as any code could name, however it is moved."""
+    builder = DirectoryBuilder()
+    chain = [f"vn:H{number}" for number in range(10, 11 + MAX_LEVELS)]
+    for code in (*chain, "vn:H99"):
+        builder.grant(code)
+    for above, below in pairwise(chain):
+        builder.append(entries.Move(agency=below, parent=above))
+    replay = builder.replay()
+
+    with pytest.raises(DirectoryError, match=f"parent_open: {chain[-1]} has {MAX_LEVELS} agencies above it"):
+        replay.apply(builder.value(entries.Move(agency="vn:H99", parent=chain[-1])))
+    replay.apply(builder.value(entries.Move(agency="vn:H99", parent=chain[-2])))
 
 
 def test_other_genesis_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from docbus.identity.registrar_terms import RegistrarTerms
 from docbus.identity.state import DirectoryState, Versions
 
 
@@ -48,15 +49,19 @@ def test_copy_of_a_state_is_apart() -> None:
     copy.signing_keys[b"k"] = "vn:H26"
     copy.revoked_signing_keys.add(b"k")
     copy.encryption_keys.add(b"e")
-    copy.registrar_keys[b"r"] = object()
+    copy.registrar.append((1, RegistrarTerms({}, 1, {})))
+    copy.retired_registrar_keys.add(b"r")
+    copy.delegations.put("vn:H26 vn:H27", 1, object())  # type: ignore[arg-type] # any value
 
     assert None is state.first_heartbeat
-    assert (b"", [], {}, {}, set(), set(), {}) == (
+    assert None is state.delegations.newest("vn:H26 vn:H27")
+    assert (b"", [], {}, {}, set(), set(), [], set()) == (
         bytes(state.hashes),
         state.order,
         state.aliases,
         state.signing_keys,
         state.revoked_signing_keys,
         state.encryption_keys,
-        state.registrar_keys,
+        state.registrar,
+        state.retired_registrar_keys,
     )

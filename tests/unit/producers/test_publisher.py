@@ -15,6 +15,7 @@ from docbus.documents.file import File, FileStream
 from docbus.errors import (
     AgencyClosedError,
     AgencyCodeError,
+    DelegationError,
     DiskFullError,
     DocumentConflictError,
     DocumentError,
@@ -426,3 +427,29 @@ async def test_not_after_that_has_passed_is_refused(database: Database) -> None:
 
     assert "milliseconds since 1970" in (caught.value.hint or "")
     assert (False, True) == (first.duplicate, second.duplicate)
+
+
+async def test_document_for_another_agency_needs_a_delegation(database: Database) -> None:
+    """It is refused at the door, or accepted with the other agency's canonical id; that is part of what it is."""
+    builder = DirectoryBuilder()
+    for agency in (SENDER, ANNA, BINH):
+        builder.grant(agency)
+    builder.append(entries.Alias(agency=BINH, alias="vn2016:000.00.00.H37"))
+    builder.append(
+        entries.Delegation(
+            agency=BINH, delegate=SENDER, kinds=(), not_before=NOW_MS, not_after=NOW_MS + 1000, reason="leave"
+        )
+    )
+    made = make(database, snapshot=builder.snapshot)
+    try:
+        with pytest.raises(DelegationError, match=f"{SENDER} holds no delegation from {ANNA}"):
+            await made.publish(letter("a", BINH, on_behalf_of=ANNA))
+        accepted = await made.publish(letter("a", ANNA, on_behalf_of="000.00.00.H37"))
+        again = await made.publish(letter("a", ANNA, on_behalf_of=BINH))
+        with pytest.raises(DocumentConflictError):
+            await made.publish(letter("a", ANNA))
+    finally:
+        made.close()
+
+    assert (False, True) == (accepted.duplicate, again.duplicate)
+    assert [("document", BINH)] == [(one.kind, one.on_behalf_of) for one in await database.read(read_waiting)]

@@ -8,11 +8,14 @@ from structlog.testing import capture_logs
 
 from docbus.envelope.statement import FIRST_PREVIOUS
 from docbus.errors import DiskFullError
+from docbus.identity.grants import DelegationGrant
 from docbus.producers import sealing as module
 from tests.support.outbox import (
     ANNA,
     BINH,
     CHI,
+    NOW_MS,
+    SENDER,
     FakeAgency,
     FakeSealer,
     FakeSnapshot,
@@ -164,3 +167,40 @@ def test_ground_that_moves_every_time_ends_the_attempts(database: Database, monk
 
     assert [] == sealing(database).seal_next().copies
     assert (module._ATTEMPTS, [("a", ANNA, 0)]) == (len(tries), states(database))
+
+
+def test_suspended_agency_seals_nothing_and_says_so_once(database: Database) -> None:
+    """What waits keeps its place until the reinstatement; the log has one line for each of the two."""
+    take_in(database, document("a"))
+    begin(database)
+    snapshot = FakeSnapshot()
+    snapshot.agencies[SENDER].suspended_at = 7
+    sealer = FakeSealer()
+    made = sealing(database, sealer, snapshot)
+
+    with capture_logs() as logs:
+        held = [made.seal_next(), made.seal_next()]
+        snapshot.agencies[SENDER].suspended_at = None
+        batch = made.seal_next()
+
+    assert [([], 0)] * 2 == held
+    assert (["vn:H37"], [1]) == ([copy.recipient for copy in batch.copies], sealer.batches)
+    assert [("outbox.suspended", 7), ("outbox.reinstated", None)] == [
+        (entry["event"], entry.get("entry")) for entry in logs
+    ]
+
+
+def test_copy_whose_delegation_has_ended_fails_and_others_go_on(database: Database) -> None:
+    """What was accepted for another agency and is not signed yet is sent by nobody once that may not be."""
+    take_in(database, document("a", on_behalf_of=BINH), document("b"), document("c", on_behalf_of=CHI))
+    begin(database)
+    snapshot = FakeSnapshot()
+    snapshot.delegations[BINH, SENDER] = DelegationGrant(
+        agency=BINH, delegate=SENDER, kinds=(), not_before_ms=0, not_after_ms=NOW_MS + 1000, granted_at=3
+    )
+
+    batch = sealing(database, snapshot=snapshot).seal_next()
+
+    assert (2, 1) == (len(batch.copies), batch.failed)
+    assert [("a", ANNA, 1), ("b", ANNA, 1), ("c", ANNA, 5)] == states(database)
+    assert [("delegation_missing",)] == rows(database, "SELECT reason FROM copy WHERE state = 5")

@@ -11,6 +11,7 @@ from docbus.envelope.statement import FIRST_PREVIOUS, Reference, Refusal
 from docbus.identity import entries
 from docbus.limits import MAX_CLOCK_SKEW_MS, PART_BYTES
 from docbus.verification.verifier import DIRECTORY_HASH_FINDING
+from tests.vectors.building import standing
 from tests.vectors.building.attached import Attached, attach, enclose, write_attached
 from tests.vectors.building.drawn import derived
 from tests.vectors.building.letters import (
@@ -38,7 +39,6 @@ from tests.vectors.building.world import (
 
 BATCH_SIZE = 5
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-DAY_MS = 24 * 60 * 60 * 1000
 SHEET = b"Plan of the new road, sheet 1.\n" * 10
 CONTENT_OF_HANOI = "docbus.content.vn.H26"
 VIETNAMESE = (
@@ -61,6 +61,7 @@ class Valid:
         self._batch()
         self._receipts_and_statuses()
         self._circumstances()
+        standing.passing(self)
         self._attachments()
 
     def add(

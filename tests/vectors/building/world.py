@@ -61,6 +61,12 @@ LANG_SON_REVOKED = 6
 TAY_NINH_CLOSED = 7
 BEATING = 8
 """The registrar's first heartbeat: from here on the age of the directory counts."""
+TAXES_SUSPENDED = 9
+TAXES_REINSTATED = 10
+DELEGATED = 11
+"""Taxes may send documents, and no recalls, for Hanoi, for a day from ``NOW`` on."""
+DELEGATION_ENDED = 12
+DAY_MS = 24 * 60 * 60 * 1000
 _RSA_BITS = 2048
 
 
@@ -173,6 +179,19 @@ class World:
         )
         self._append(entries.Closure(agency=TAY_NINH, successor=HANOI, reason="merged"))
         self._append(entries.Heartbeat())
+        self._append(entries.Suspension(agency=TAXES, reason="under investigation"))
+        self._append(entries.Reinstatement(agency=TAXES, reason="settled"))
+        self._append(
+            entries.Delegation(
+                agency=HANOI,
+                delegate=TAXES,
+                kinds=("document",),
+                not_before=NOW,
+                not_after=NOW + DAY_MS,
+                reason="one day of leave",
+            )
+        )
+        self._append(entries.DelegationEnd(agency=HANOI, delegate=TAXES, reason="back early"))
 
     def _grant(self, agency: str) -> entries.AgencyGrant:
         party = self.parties[agency]

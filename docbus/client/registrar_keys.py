@@ -1,0 +1,86 @@
+"""Files of the registrar's keys: made, and read."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from docbus.errors import ConfigurationError, IdentityError, KeyFileError
+from docbus.identity.keyfile import MAX_KEY_FILE_BYTES
+from docbus.identity.signing import (
+    generate_signing_key,
+    load_public_key,
+    private_key_pem,
+    public_key_bytes,
+    registrar_signer_of,
+)
+from docbus.wire.profiles import Profile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRIVATE_MODE, PUBLIC_MODE = 0o600, 0o644
+PUBLIC_SUFFIX = ".pub.pem"
+
+
+class MadeKey(NamedTuple):
+    """A new key: its digest, 32 bytes, and the file of its public half."""
+
+    key: bytes
+    public: Path
+
+
+def make_registrar_key(file: Path, *, profile: int = Profile.ES256) -> MadeKey:
+    """Make a key; the private half goes to ``file``, the public one beside it.
+
+    Raises:
+        ConfigurationError: One of the files is there already, or cannot be written.
+    """
+    private = generate_signing_key(profile)
+    public = file.with_suffix(PUBLIC_SUFFIX)
+    encoded = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    made: list[Path] = []
+    try:
+        for path, content, mode in (
+            (file, private_key_pem(private), PRIVATE_MODE),
+            (public, encoded, PUBLIC_MODE),
+        ):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            made.append(path)
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(content)
+                opened.flush()
+                os.fsync(opened.fileno())
+    except OSError as error:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"{error.filename} cannot be made: {error.strerror}", hint="Choose another file; nothing is overwritten."
+        ) from error
+    return MadeKey(registrar_signer_of(private).key, public)
+
+
+def read_registrar_key(file: Path) -> bytes:
+    """Return the SubjectPublicKeyInfo, DER, of a public key in PEM.
+
+    Raises:
+        KeyFileError: The file cannot be read, or holds no public key that may sign.
+    """
+    try:
+        with file.open("rb") as opened:
+            key = load_pem_public_key(opened.read(MAX_KEY_FILE_BYTES))
+        encoded = public_key_bytes(key)
+        load_public_key(encoded)
+    except OSError as error:
+        raise KeyFileError(f"the public key {file} cannot be read: {error.strerror}", hint="Check its path.") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(
+            f"{file} is not a public key in PEM",
+            hint="Give the .pub.pem file that `docbus registrar keys new` has made; a private key stays where it is.",
+        ) from error
+    except IdentityError as error:
+        raise KeyFileError(f"{file} holds {error.text}") from error
+    return encoded

@@ -1,0 +1,183 @@
+"""Making an entry of the directory, trying it, appending it, and looking whether it stands.
+
+Kafka has no conditional append, so two registrar processes at once may both write an entry for one position. The
+order of the log decides: the first stands, the other is without effect (``DirectoryReplay.superseded``), and the
+process that wrote it finds out when it reads back, and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from docbus.clock import SystemClock
+from docbus.errors import AppendUnknownError, DirectoryError, IdentityError, WaitTimeoutError
+from docbus.identity import entries
+from docbus.identity.registrar_terms import terms_of
+from docbus.registry.follow import LOAD_SECONDS
+from docbus.registry.reader import PARTITION, DirectoryReader
+from docbus.transport.port import NewRecord
+from docbus.transport.topics import DIRECTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from docbus.clock import Clock
+    from docbus.identity.registrar_terms import RegistrarTerms
+    from docbus.identity.signing import RegistrarSigner
+    from docbus.identity.snapshot import DirectoryReplay, TrustSnapshot
+    from docbus.transport.port import Transport
+
+READ_BACK_SECONDS = 30.0
+"""Seconds to see an entry again that the brokers have acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """An entry that stands in the directory.
+
+    Attributes:
+        position: Its position.
+        hash: Its hash, 32 bytes.
+        snapshot: The directory with it.
+        warnings: What is unusual, for the registrar to read.
+    """
+
+    position: int
+    hash: bytes
+    snapshot: TrustSnapshot
+    warnings: tuple[str, ...] = ()
+
+
+class Appending:
+    """Appends entries; each returns once it stands, or raises, and then says whether it might.
+
+    Args:
+        transport: Started by the caller.
+        signers: Registrar keys: as many as the directory asks for, or one of those for heartbeats.
+        genesis: The pinned hash of the genesis entry.
+        clock: For the time that an entry claims, and for the validity of what is granted.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        signers: Sequence[RegistrarSigner],
+        genesis: bytes,
+        clock: Clock | None = None,
+    ) -> None:
+        self._transport = transport
+        self._signers = tuple(signers)
+        self._clock = clock or SystemClock()
+        self._reader = DirectoryReader(transport, genesis)
+        self.genesis = genesis
+
+    @property
+    def held(self) -> frozenset[bytes]:
+        """The keys it signs with, by the SHA-256 of their SubjectPublicKeyInfo."""
+        return frozenset(signer.key for signer in self._signers)
+
+    async def load(self) -> TrustSnapshot:
+        """Read the log to its end.
+
+        Raises:
+            DirectoryError: It is empty or breaks a rule.
+            WaitTimeoutError: The end was not reached in time.
+            TransportError: The topic is missing or cannot be read.
+        """
+        await self._reader.catch_up(LOAD_SECONDS)
+        return self._reader.replay.snapshot()
+
+    async def _publish(self, change: entries.Change, warnings: tuple[str, ...] = ()) -> Published:
+        """Publish a change on what was loaded last, signed by as many keys as it needs."""
+        snapshot = self._reader.replay.snapshot()
+        position = snapshot.position + 1
+        entry = entries.encode_entry(
+            entries.DirectoryEntry(
+                version=entries.VERSION,
+                environment=snapshot.environment,
+                position=position,
+                previous=snapshot.head,
+                made_at=self._clock.now_ms(),
+                change=change,
+            )
+        )
+        value = entries.sign_entry(entry, signers_for(change, self._signers, snapshot.registrar))
+        try_entry(self._reader.replay.copy(), value)
+        digest = entries.entry_hash(entry)
+        await self._append(value, position, digest)
+        return Published(
+            position=position, hash=digest, snapshot=self._reader.replay.snapshot(position), warnings=warnings
+        )
+
+    async def _append(self, value: bytes, position: int, digest: bytes) -> None:
+        unknown: AppendUnknownError | None = None
+        try:
+            await self._transport.append([NewRecord(topic=DIRECTORY, key=None, value=value, partition=PARTITION)])
+        except AppendUnknownError as error:
+            unknown = error  # Reading back decides.
+        try:
+            await self._reader.catch_up(READ_BACK_SECONDS)
+        except WaitTimeoutError as error:
+            if unknown is None:
+                raise WaitTimeoutError(
+                    f"directory entry {position} was acknowledged by the brokers, but could not be read back in time",
+                    hint="It will most likely stand: look whether it does before running the command again.",
+                ) from error
+        standing = self._reader.replay.hash_at(position)
+        if standing == digest:
+            return
+        if standing is not None:
+            raise DirectoryError(
+                f"another registrar published directory entry {position} first; this one is without effect",
+                hint="Look at what changed, then run the command again. Let only one registrar work at a time.",
+            )
+        if unknown is not None:
+            raise AppendUnknownError(
+                f"directory entry {position} may still appear: {unknown.text}",
+                hint="Wait a minute, look whether it is there, and only then run the command again.",
+            ) from unknown
+        raise DirectoryError(
+            f"directory entry {position} was acknowledged by the brokers, but they do not show it",
+            hint="Do not publish anything more; check the brokers.",
+        )
+
+
+def signers_for(
+    change: entries.Change, signers: Iterable[RegistrarSigner], terms: RegistrarTerms
+) -> list[RegistrarSigner]:
+    """Return those of the signers who have to sign a change, and no others.
+
+    Raises:
+        IdentityError: They are too few; the text names the keys that signed, and how many are asked for.
+    """
+    by_key = {signer.key: signer for signer in signers}
+    if isinstance(change, entries.Heartbeat):
+        for key, signer in by_key.items():
+            if key in terms.heartbeat_keys:
+                return [signer]
+    groups = [(terms.keys, terms.threshold, "the registrar's keys")]
+    if isinstance(change, entries.RegistrarRotation):
+        named = terms_of(change)
+        groups.append((named.keys, named.threshold, "the registrar's new keys"))
+    for keys, threshold, what in groups:
+        held = [key for key in by_key if key in keys]
+        if len(held) < threshold:
+            missing = ", ".join(key.hex()[:16] for key in keys if key not in by_key)
+            raise IdentityError(
+                f"this needs the signatures of {threshold} of {what}; {len(held)} of them can sign here",
+                hint=f"Name more with `docbus registrar --key FILE …`: {missing}.",
+            )
+    return [signer for key, signer in by_key.items() if any(key in keys for keys, _, _ in groups)]
+
+
+def try_entry(replay: DirectoryReplay, value: bytes) -> None:
+    """Apply an entry to a replay that nobody else uses.
+
+    Raises:
+        DirectoryError: It breaks a rule; the hint says that nothing was published.
+    """
+    try:
+        replay.apply(value)
+    except DirectoryError as error:
+        raise DirectoryError(error.text, hint="Nothing was published.") from error
