@@ -47,13 +47,12 @@ def _one(name: str, text: str, value: float | None) -> Figure:
     return Figure(name, text, {} if value is None else {"": value})
 
 
-def figures(status: AgencyStatus, *, now_ms: int, certificate_expires_at: int) -> Iterator[Figure]:
+def figures(status: AgencyStatus, *, now_ms: int) -> Iterator[Figure]:
     """Return an agency's figures.
 
     Args:
         status: Its state, as last read.
         now_ms: Milliseconds since 1970; ages are counted up to now, also if nothing could be read for long.
-        certificate_expires_at: When the signing certificate ends, in milliseconds since 1970.
     """
 
     def age(at: int | None) -> float:
@@ -137,7 +136,7 @@ def figures(status: AgencyStatus, *, now_ms: int, certificate_expires_at: int) -
     yield _one(
         "certificate_expiry_timestamp_seconds",
         "When the certificate ends under which this agency signs, since 1970.",
-        certificate_expires_at / _MS,
+        None if status.certificate_expires_at is None else status.certificate_expires_at / _MS,
     )
 
 
@@ -147,13 +146,11 @@ class Exposition(Collector):
     Args:
         address: Host and port to listen on.
         clock: For ages.
-        certificate_expires_at: As in :func:`figures`.
     """
 
-    def __init__(self, address: tuple[str, int], *, clock: Clock, certificate_expires_at: int) -> None:
+    def __init__(self, address: tuple[str, int], *, clock: Clock) -> None:
         self._address = address
         self._clock = clock
-        self._certificate_expires_at = certificate_expires_at
         self.latest: AgencyStatus | None = None
         """What was found last; replaced as a whole, as another thread reads it."""
 
@@ -163,11 +160,7 @@ class Exposition(Collector):
         status = self.latest
         if status is None:
             return
-        for figure in figures(
-            status,
-            now_ms=self._clock.now_ms(),
-            certificate_expires_at=self._certificate_expires_at,
-        ):
+        for figure in figures(status, now_ms=self._clock.now_ms()):
             labels = ["agency"] if figure.label is None else ["agency", figure.label]
             kind = CounterMetricFamily if figure.name.endswith("_total") else GaugeMetricFamily
             family = kind(f"docbus_{figure.name}", figure.text, labels=labels)

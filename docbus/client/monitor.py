@@ -91,7 +91,6 @@ class Monitor:
         read: Reads the state; bounded by itself, and here.
         clock: For the age of what was read.
         address: Where Prometheus reads the figures; nowhere if None.
-        certificate_expires_at: When the signing certificate ends, in milliseconds since 1970.
         tick_seconds: Seconds between two looks.
     """
 
@@ -101,7 +100,6 @@ class Monitor:
         read: ReadStatus,
         clock: Clock,
         address: tuple[str, int] | None,
-        certificate_expires_at: int,
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self._read = read
@@ -109,9 +107,7 @@ class Monitor:
         self._tick_seconds = tick_seconds
         self._overdue = OverdueLog()
         self._refused = RefusedLog()
-        self._exposition = (
-            None if address is None else Exposition(address, clock=clock, certificate_expires_at=certificate_expires_at)
-        )
+        self._exposition = None if address is None else Exposition(address, clock=clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until ``stop`` is set; what cannot be read is logged, and tried again with the next look.

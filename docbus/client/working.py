@@ -151,12 +151,10 @@ class WorkingMethods(OpenAgency):
         """Look at the folder's state once nobody else sends for it: each folder is watched by one process."""
         if not await either(self._drain.holding, stop):
             return
-        grant = self.snapshot.certificate(self._signer.certificate)
         await Monitor(
             read=lambda: agency_status(self, self._clock),
             clock=self._clock,
             address=self.settings.metrics.address,
-            certificate_expires_at=0 if grant is None else grant.not_after_ms,
         ).run(stop)
 
     async def _send_or_stand_by(self, stop: asyncio.Event) -> None:

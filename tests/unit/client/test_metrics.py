@@ -46,11 +46,7 @@ def parse(text: str) -> Samples:
 
 
 def exposition(status: AgencyStatus | None, port: int = 0) -> Exposition:
-    made = Exposition(
-        ("127.0.0.1", port),
-        clock=FakeClock(ms=NOW_MS + 2000),
-        certificate_expires_at=EXPIRES_AT,
-    )
+    made = Exposition(("127.0.0.1", port), clock=FakeClock(ms=NOW_MS + 2000))
     made.latest = status
     return made
 
@@ -62,7 +58,7 @@ def test_nothing_is_said_before_the_first_look() -> None:
 
 def test_figures_say_what_status_says(tmp_path: Path) -> None:
     """What waits, is overdue, is missing and was set aside is there under the agency's id; ages go on by the clock."""
-    empty = empty_status(tmp_path, outbox_limit_bytes=LIMIT)
+    empty = empty_status(tmp_path, outbox_limit_bytes=LIMIT, certificate_expires_at=EXPIRES_AT)
     status = replace(
         empty,
         outbox=replace(empty.outbox, accepted=3, sent=2, oldest_accepted_at=NOW_MS - 1000, used_bytes=900),
@@ -136,7 +132,7 @@ def test_names_are_those_of_the_reference(tmp_path: Path) -> None:
         documented = {line.split("`")[1].partition("{")[0] for line in file if line.startswith("| `docbus_")}
     status = empty_status(tmp_path)
 
-    made = {f"docbus_{figure.name}" for figure in figures(status, now_ms=NOW_MS, certificate_expires_at=EXPIRES_AT)}
+    made = {f"docbus_{figure.name}" for figure in figures(status, now_ms=NOW_MS)}
 
     assert documented == made
 

@@ -57,7 +57,7 @@ def test_log_names_the_first_document() -> None:
 
 
 async def looks(read: Any, stop: asyncio.Event) -> list[Any]:
-    monitor = Monitor(read=read, clock=FakeClock(), address=None, certificate_expires_at=0, tick_seconds=0.001)
+    monitor = Monitor(read=read, clock=FakeClock(), address=None, tick_seconds=0.001)
     with capture_logs() as lines:
         async with asyncio.timeout(PATIENCE):
             await monitor.run(stop)
@@ -106,7 +106,7 @@ async def test_looks_that_take_long_are_rare(tmp_path: Path) -> None:
         asyncio.get_running_loop().call_soon(stop.set)
         return empty_status(tmp_path)
 
-    monitor = Monitor(read=read, clock=clock, address=None, certificate_expires_at=0, tick_seconds=0.0)
+    monitor = Monitor(read=read, clock=clock, address=None, tick_seconds=0.0)
     async with asyncio.timeout(PATIENCE):
         await monitor.run(stop)
 
