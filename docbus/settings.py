@@ -192,6 +192,29 @@ class DeadlineSettings(_Table):
         )
 
 
+class AccessSettings(_Table):
+    """Who is who at the brokers, for the folder that provisions; without this table ACLs and quotas are left alone."""
+
+    agencies: str = "User:{name}"
+    registrars: tuple[str, ...] = ()
+    auditors: tuple[str, ...] = ()
+    agency_write_bytes: Annotated[int, Field(ge=1024)] | None = None
+    agency_read_bytes: Annotated[int, Field(ge=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> AccessSettings:
+        for principal in (self.agencies, *self.registrars, *self.auditors):
+            if not principal.startswith("User:") or principal == "User:*":
+                raise ValueError(f"{principal!r} is not a principal such as User:registrar")
+        try:
+            one, other = (self.agencies.format(name=text, code=text) for text in ("a", "b"))
+        except (KeyError, IndexError, ValueError):
+            one = other = ""
+        if one == other:
+            raise ValueError("agencies: it must have {name} or {code} in it, and no other braces")
+        return self
+
+
 class MetricsSettings(_Table):
     """Where Prometheus reads figures, as ``host:port``; nowhere if left out."""
 
@@ -250,6 +273,7 @@ class Settings(BaseSettings):
     outbox: OutboxSettings = OutboxSettings()
     content: ContentSettings = ContentSettings()
     deadlines: DeadlineSettings = DeadlineSettings()
+    access: AccessSettings | None = None
     metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="after")

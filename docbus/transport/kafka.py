@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aiokafka import TopicPartition
 
 from docbus.errors import TransportError
+from docbus.transport.kafka_access import KafkaAccess
 from docbus.transport.kafka_admin import KafkaAdmin
 from docbus.transport.kafka_client import Connector
 from docbus.transport.kafka_producer import KafkaAppender
@@ -38,7 +39,14 @@ class KafkaTransport:
         self._admin = KafkaAdmin(self._connector)
         self._appender = KafkaAppender(self._connector, self._admin)
         self._readers = KafkaReaders(self._connector, self._admin)
+        self._access = KafkaAccess(self._connector, self._admin)
         self._started = False
+
+    @property
+    def access(self) -> KafkaAccess:
+        """The brokers' ACLs and quotas."""
+        self._check_started()
+        return self._access
 
     async def start(self) -> None:
         """See the port."""

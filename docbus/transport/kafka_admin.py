@@ -116,7 +116,7 @@ class KafkaAdmin:
                 NewTopic(spec.name, spec.partitions, factor, topic_configs=dict(self._intended(spec))) for spec in chunk
             ]
             creating = partial(_create, new)
-            answer = await self._ask(creating, "creating topics")
+            answer = await self.ask(creating, "creating topics")
             for topic, code, text, *_ in answer.topic_errors:
                 error = for_code(code)
                 if error is NoError:
@@ -152,7 +152,7 @@ class KafkaAdmin:
                 if spec.name in settings
             ]
             altering = partial(_alter, resources)
-            answers = await self._ask(altering, "configuring topics")
+            answers = await self.ask(altering, "configuring topics")
             for answer in answers:
                 for code, text, _, topic in answer.resources:
                     if code:
@@ -170,7 +170,7 @@ class KafkaAdmin:
         found: dict[TopicPartition, Any] | None = None
         while found is None:
             try:
-                found = await self._ask(
+                found = await self.ask(
                     lambda client: client.list_consumer_group_offsets(group, partitions=list(places)), what
                 )
             except BrokerUnavailableError as error:
@@ -205,7 +205,7 @@ class KafkaAdmin:
         if not topics:
             return {}
         request = MetadataRequest(topics, allow_auto_topic_creation=False)
-        answer = await self._ask(lambda client: client._send_request(request), "asking for topics")  # noqa: SLF001 - describe_topics() would create them
+        answer = await self.ask(lambda client: client._send_request(request), "asking for topics")  # noqa: SLF001 - describe_topics() would create them
         found: dict[str, tuple[int, bool]] = {}
         for entry in answer.to_object()["topics"]:
             error = for_code(entry["error_code"])
@@ -222,7 +222,7 @@ class KafkaAdmin:
         if not topics:
             return {}
         resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-        answers = await self._ask(lambda client: client.describe_configs(resources), "asking for configurations")
+        answers = await self.ask(lambda client: client.describe_configs(resources), "asking for configurations")
         found: dict[str, dict[str, tuple[str, int]]] = {}
         for answer in answers:
             for code, text, _, topic, entries in answer.resources:
@@ -258,7 +258,13 @@ class KafkaAdmin:
             )
         return self._connector.error(error, what)
 
-    async def _ask(self, question: Callable[[Any], Awaitable[Any]], what: str) -> Any:
+    async def ask(self, question: Callable[[Any], Awaitable[Any]], what: str) -> Any:
+        """Ask a broker something with aiokafka's admin client.
+
+        Raises:
+            BrokerUnavailableError: No answer.
+            TransportError: The answer is an error; names ``what``.
+        """
         client = await self._client.get()
 
         async def asked() -> Any:

@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from docbus.transport.access import AccessControl
+
 Start: TypeAlias = "Literal['committed', 'earliest'] | Mapping[int, int] | Callable[[int], int]"
 """Where a subscription begins: at the group's position (or the first record if it has none), at the first record, or
 at given offsets by partition; a partition that the mapping leaves out begins as with ``committed``. A function is asked
@@ -196,6 +198,11 @@ class Subscription(Protocol):
 
 class Transport(Protocol):
     """The log. Nothing is connected before :meth:`start`."""
+
+    @property
+    def access(self) -> AccessControl | None:
+        """Who may do what there, to be read and changed; None where whoever reaches it may do everything."""
+        ...
 
     async def start(self) -> None:
         """Connect, or open the file. A second call does nothing, unless the first one failed.

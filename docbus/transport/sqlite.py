@@ -38,6 +38,9 @@ class SqliteTransport:
         clock: Stamps what is stored, and says what has expired.
     """
 
+    access = None
+    """Whoever can open the file may do everything."""
+
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         """Open nothing yet."""
         self.path = path

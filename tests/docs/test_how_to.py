@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,11 @@ from docbus import Agency, DocumentReference, Reject, StatusCode
 from docbus.clock import SystemClock
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.identity.lists.rows import HEADINGS, KINDS
+from docbus.settings import AccessSettings
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from tests.support.agencies import found_exchange
+from tests.support.kafka_tls import SECURITY
 from tests.support.pages import ROOT, environment, missing_lines, programs, run_steps
 from tests.support.trial import LOOK_SECONDS
 
@@ -37,6 +41,7 @@ LETTER = "letter.txt"
 JOIN = "docs/how-to/join-a-dms.md"
 CHANGE = "docs/how-to/recall-update-replace.md"
 IMPORT = "docs/how-to/import-an-agency-list.md"
+KAFKA = "docs/how-to/run-on-kafka.md"
 LARGE = "docs/how-to/send-large-documents.md"
 LARGE_BYTES = 2_000_000
 
@@ -172,6 +177,23 @@ def test_keys_are_rotated_and_revoked(exchange: Path) -> None:
 def test_registrar_is_run(exchange: Path) -> None:
     """The commands share the registrar's keys out, suspend, move and delegate, and print what the page shows."""
     assert [] == wrong_lines("docs/how-to/run-the-registrar.md", exchange)
+
+
+def test_brokers_of_the_page_are_those_of_the_tests() -> None:
+    """The settings that keep agencies apart are those with which the hostile agency is refused."""
+    (shown,) = re.findall(r"^```properties\n(.*?)^```$", (ROOT / KAFKA).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+    assert SECURITY == dict(line.split("=", 1) for line in shown.splitlines())
+
+
+def test_access_of_the_page_can_be_read() -> None:
+    """The table that the page shows is one that the settings take, and names the principals of its certificates."""
+    tables = re.findall(r"^```toml\n(.*?)^```$", (ROOT / KAFKA).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    (shown,) = (text for text in tables if "[access]" in text)
+
+    found = AccessSettings(**tomllib.loads(shown)["access"])
+
+    assert ("User:{name}", 10_000_000) == (found.agencies, found.agency_write_bytes)
 
 
 def test_state_is_restored(exchange: Path) -> None:

@@ -20,7 +20,7 @@ from tests.support import jars
 from tests.support.compose import NODE_LOCAL, shipped_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 LOG4J = jars.POM.with_name("log4j2.properties")
 SMALL_JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -49,12 +49,18 @@ class _PortTakenError(Exception):
 
 
 @contextmanager
-def running_kafka(folder: Path, *, java_options: Sequence[str] = SMALL_JVM) -> Iterator[str]:
+def running_kafka(
+    folder: Path,
+    *,
+    java_options: Sequence[str] = SMALL_JVM,
+    secured: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda settings: settings,
+) -> Iterator[str]:
     """Run a broker for the length of the block and yield its bootstrap address.
 
     Args:
         folder: In which a folder of its own holds data and log as long as it runs; made if missing.
         java_options: Heap and compiler, ``SMALL_JVM`` or ``FAST_JVM``.
+        secured: Gets the settings, and returns them with TLS and an authorizer.
 
     Raises:
         KafkaMissingError: This machine has no Java or no Maven.
@@ -66,6 +72,7 @@ def running_kafka(folder: Path, *, java_options: Sequence[str] = SMALL_JVM) -> I
         with tempfile.TemporaryDirectory(dir=folder, prefix="node-") as name:
             home = Path(name)
             bootstrap, settings = settings_of_node(home)
+            settings = secured(settings)
             file = home / "server.properties"
             file.write_text("".join(f"{key}={value}\n" for key, value in sorted(settings.items())), "utf-8")
             format_storage(command, file, new_cluster_id())

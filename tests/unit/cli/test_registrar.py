@@ -79,3 +79,37 @@ def test_pause_between_heartbeats_is_bounded(docbus: Callable[..., Result], minu
 def test_pause_is_the_library_s_unless_told_otherwise() -> None:
     """Command line and library agree on the default."""
     assert beating.HEARTBEAT_MS == registrar.EVERY_MINUTES * registrar.MINUTE_MS
+
+
+def test_access_is_for_kafka_alone(exchange: Path, docbus: Callable[..., Result]) -> None:
+    """On the embedded transport the table is an error that says why, and nothing is done."""
+    settings = exchange / "registrar" / "docbus.toml"
+    settings.write_text(settings.read_text("utf-8") + '\n[access]\nregistrars = ["User:registrar"]\n', "utf-8")
+
+    result = docbus("-C", "registrar", "provision")
+
+    assert result.code != 0
+    assert "on the embedded transport whoever can open the file may do everything" in result.err
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ('agencies = "User:all"', "{name}"),
+        ('agencies = "User:{other}"', "{name}"),
+        ('agencies = "{name}"', "not a principal"),
+        ('auditors = ["User:*"]', "not a principal"),
+        ("agency_write_bytes = 1", "1024"),
+    ],
+)
+def test_access_that_cannot_be_is_refused(
+    exchange: Path, docbus: Callable[..., Result], table: str, reason: str
+) -> None:
+    """Everybody, somebody who is not told apart, and no bytes at all are no access."""
+    settings = exchange / "registrar" / "docbus.toml"
+    settings.write_text(settings.read_text("utf-8") + f"\n[access]\n{table}\n", "utf-8")
+
+    result = docbus("-C", "registrar", "provision")
+
+    assert result.code != 0
+    assert reason in result.err
