@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from docbus.identity.grants import Agency, CertificateGrant
     from docbus.identity.snapshot import TrustSnapshot
 
+At = Annotated[
+    str | None,
+    typer.Option(metavar="ENTRY|TIME", help="As it was at this entry, or at this time by the registrar's clock."),
+]
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="See which agencies the directory has.")
 
 
@@ -24,13 +28,14 @@ def list_agencies(
     *,
     below: Annotated[str | None, typer.Option(help="Only this agency and those below it.")] = None,
     closed: Annotated[bool, typer.Option("--closed", help="Closed ones too.")] = False,
+    at: At = None,
     output: options.Output = Form.TEXT,
 ) -> None:
-    """List the agencies by their codes."""
+    """List the agencies by their codes, now or as the directory once was."""
     session = begin(context)
     from docbus.identity.agency import AgencyId
 
-    snapshot = read_directory(session)
+    snapshot = read_directory(session, at)
     top = None if below is None else AgencyId.parse(snapshot.resolve(below))
     found: list[tuple[AgencyId, Agency]] = []
     for agency in snapshot.agencies():
@@ -51,14 +56,15 @@ def show(
     context: typer.Context,
     code: Annotated[str, typer.Argument(metavar="CODE", help="Code, canonical id or alias.")],
     *,
+    at: At = None,
     output: options.Output = Form.TEXT,
 ) -> None:
-    """Show one agency: names, keys, and since when they are in force."""
+    """Show one agency: names, keys, and since when they are in force; now or as the directory once was."""
     session = begin(context)
     from docbus.identity.agency import AgencyId
     from docbus.transport import topics
 
-    snapshot = read_directory(session)
+    snapshot = read_directory(session, at)
     agency = snapshot.agency(snapshot.resolve(code))
     if agency is None:  # resolve has just found it
         raise typer.BadParameter(f"{code} is not in the directory")
@@ -79,6 +85,7 @@ def show(
             "aliases": ", ".join(agency.aliases) or None,
             "roles": ", ".join(agency.roles) or None,
             "granted": f"by directory entry {agency.granted_at}",
+            "directory": f"entry {snapshot.position} of {when(snapshot.made_at)}",
             "inbox": f"{topics.inbox(agency.id)}, {agency.partitions} partition(s)",
         }
     )
@@ -92,23 +99,29 @@ def show(
     table(("encryption key", "state"), [(key["digest"], key["state"]) for key in _keys(agency)])
 
 
-def read_directory(session: Session) -> TrustSnapshot:
-    """Return the directory as it stands now.
+def read_directory(session: Session, at: str | None = None) -> TrustSnapshot:
+    """Return the directory as it stands now, or as it was.
+
+    Args:
+        session: Names the folder.
+        at: An entry's number, or a time.
 
     Raises:
+        BadParameter: Neither the one nor the other.
         ConfigurationError: The folder's settings.
         TransportError: The bus cannot be reached.
         DirectoryError: The directory does not begin with the pinned entry, or contradicts itself.
     """
     from docbus.client.connect import started_transport
-    from docbus.registry.follow import fetch_directory
+    from docbus.registry.follow import fetch_snapshot
 
     settings = session.settings()
+    position = int(at) if at is not None and at.isdecimal() else None
+    time_ms = None if at is None or position is not None else options.parse_time(at)
 
     async def work() -> TrustSnapshot:
         async with started_transport(settings) as transport:
-            snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
-        return snapshot
+            return await fetch_snapshot(transport, settings.exchange.genesis_bytes, position=position, time_ms=time_ms)
 
     return session.run(work())
 

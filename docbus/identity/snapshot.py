@@ -280,6 +280,17 @@ class DirectoryReplay:
             _state=self._state,
         )
 
+    def position_at(self, time_ms: int) -> int:
+        """Return the position of the last entry that was made by a time, by the registrar's clock.
+
+        Raises:
+            DirectoryError: Even the genesis entry was made later.
+        """
+        for position in range(self.position, -1, -1):
+            if self._made_at[position] <= time_ms:
+                return position
+        raise DirectoryError("the directory begins later than that", hint="`docbus registrar show` has its entries.")
+
     def copy(self) -> DirectoryReplay:
         """Return another replay at the same position, to try an entry before it is published."""
         made = DirectoryReplay(self.genesis)

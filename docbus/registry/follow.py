@@ -185,6 +185,26 @@ class DirectoryFollower:
         self.trouble = error
 
 
+async def fetch_snapshot(
+    transport: Transport,
+    genesis: bytes,
+    *,
+    position: int | None = None,
+    time_ms: int | None = None,
+    timeout: float = LOAD_SECONDS,  # noqa: ASYNC109 - see DirectoryReader.catch_up
+) -> TrustSnapshot:
+    """Read the whole log and return the snapshot at its end, at an entry, or at a time by the registrar's clock.
+
+    Raises:
+        DirectoryError: The log is empty, breaks a rule, or does not have that entry or anything of that time.
+        WaitTimeoutError: The end was not reached in time.
+        TransportError: The topic is missing or cannot be read.
+    """
+    reader = DirectoryReader(transport, genesis)
+    await reader.catch_up(timeout)
+    return reader.replay.snapshot(position if time_ms is None else reader.replay.position_at(time_ms))
+
+
 async def fetch_directory(
     transport: Transport,
     genesis: bytes,

@@ -45,7 +45,7 @@ def test_move_shows_in_the_agency_s_page(exchange: Path, docbus: Callable[..., R
     move = ("-C", "registrar", "registrar", "move", "H37.02.02")
 
     assert 0 == docbus(*move, "--under", "H26").code
-    assert "parent   H26" in docbus("-C", "H26", "agency", "show", "H37.02.02").out
+    assert "parent     H26" in docbus("-C", "H26", "agency", "show", "H37.02.02").out
     assert 0 == docbus(*move, "--top").code
     assert "parent" not in docbus("-C", "H26", "agency", "show", "H37.02.02").out
     assert {2} == {docbus(*move).code, docbus(*move, "--under", "H26", "--top").code}
@@ -127,3 +127,18 @@ def test_change_of_nothing_is_refused(exchange: Path, docbus: Callable[..., Resu
     result = docbus("-C", "registrar", "registrar", "keys", "change")
 
     assert (2, True) == (result.code, "nothing to change" in result.err)
+
+
+def test_directory_is_shown_as_it_was(exchange: Path, docbus: Callable[..., Result]) -> None:
+    """By entry and by time; an entry that is not there yet, and a time before the first one, are errors."""
+    docbus("-C", "registrar", "registrar", "rename", "H26", "Hà Nội")
+    show = ("-C", "H26", "agency", "show", "H26", "--output", "json", "--at")
+    entry = docbus("-C", "registrar", "registrar", "show", "--output", "json").json["last_entry"]
+
+    assert ["UBND thành phố Hà Nội", "Hà Nội", "Hà Nội"] == [
+        docbus(*show, at).json["name"] for at in (str(int(entry) - 1), entry, "2099-01-01")
+    ]
+    assert 1 == len(docbus("-C", "H26", "agency", "list", "--output", "json", "--at", "1").json)
+    assert "has no entry 99" in docbus(*show, "99").err
+    assert "begins later" in docbus(*show, "2020-01-01").err
+    assert (2, True) == ((bad := docbus(*show, "yesterday")).code, "is not a time" in bad.err)

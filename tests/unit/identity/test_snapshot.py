@@ -409,3 +409,18 @@ def test_clock_that_was_set_back_makes_nothing_old() -> None:
     snapshot = builder.snapshot()
 
     assert (0, Freshness.FRESH) == (snapshot.age_ms(0), snapshot.freshness(0))
+
+
+def test_position_is_found_by_time() -> None:
+    """The last entry that was made by then, to the millisecond, whatever the registrar's clock did before."""
+    builder = DirectoryBuilder()
+    builder.grant("vn:H26")
+    builder.grant("vn:H27")
+    replay = builder.replay()
+    replay.apply(builder.value(entries.Heartbeat(), made_at=NOW_MS + 1))
+
+    assert [0, 3, 3] == [replay.position_at(NOW_MS + after) for after in (0, 1, 2)]
+    assert 0 == builder.replay().position_at(NOW_MS)
+    assert 1 == builder.replay().position_at(NOW_MS + 1)
+    with pytest.raises(DirectoryError, match="begins later"):
+        replay.position_at(NOW_MS - 1)
