@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from docbus.client.connect import Bus, transport_of
+from docbus.client.new_files import PRIVATE_MODE, PUBLIC_MODE, write_new
 from docbus.errors import AppendUnknownError, ConfigurationError, DiskFullError, WaitTimeoutError
 from docbus.identity.agency import AgencyId
 from docbus.identity.certificates import make_certificate
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from docbus.clock import Clock
 
-PRIVATE_MODE = 0o600
 FOLDER_MODE = 0o700
 
 
@@ -77,7 +77,7 @@ async def found_registrar(
     """
     key = generate_signing_key(profile)
     with _new_folder(folder) as made:
-        _write(made, folder / "keys" / "registrar.pem", private_key_pem(key), PRIVATE_MODE)
+        write_new(made, folder / "keys" / "registrar.pem", private_key_pem(key), PRIVATE_MODE)
         transport = transport_of(bus, Path.cwd())
         await transport.start()
         try:
@@ -142,13 +142,13 @@ def found_agency(
         aliases=names,
     )
     with _new_folder(folder) as made:
-        _write(made, folder / "keys" / "signing.pem", private_key_pem(signing), PRIVATE_MODE)
-        _write(made, folder / "keys" / "encryption.pem", encryption.pem(), PRIVATE_MODE)
+        write_new(made, folder / "keys" / "signing.pem", private_key_pem(signing), PRIVATE_MODE)
+        write_new(made, folder / "keys" / "encryption.pem", encryption.pem(), PRIVATE_MODE)
         (folder / "documents").mkdir(exist_ok=True)
         pem = x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
-        _write(made, folder / "keys" / "certificate.pem", pem, 0o644)
+        write_new(made, folder / "keys" / "certificate.pem", pem, PUBLIC_MODE)
         path = folder / f"{agency.code}.join"
-        _write(made, path, request.encode(), 0o644)
+        write_new(made, path, request.encode(), PUBLIC_MODE)
         keys: dict[str, object] = {
             "signing": "file:keys/signing.pem",
             "certificate": "keys/certificate.pem",
@@ -254,15 +254,6 @@ def _cleaned_up() -> Iterator[list[Path]]:
         raise
 
 
-def _write(made: list[Path], path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    made.append(path)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _bus_table(bus: Bus, folder: Path) -> tuple[str, dict[str, object]]:
     """Return the table for a bus; its files are written as seen from the folder, so that both can be moved together."""
     if isinstance(bus, EmbeddedSettings):
@@ -287,4 +278,4 @@ def _write_settings(made: list[Path], folder: Path, tables: list[tuple[str, dict
         lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
         if name == "kafka" and "sasl_username" in values:
             lines.append("# The password is read from DOCBUS_KAFKA__SASL_PASSWORD.")
-    _write(made, folder / FILE_NAME, ("\n".join(lines) + "\n").encode(), 0o644)
+    write_new(made, folder / FILE_NAME, ("\n".join(lines) + "\n").encode(), PUBLIC_MODE)

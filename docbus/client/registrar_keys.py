@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from docbus.client.new_files import PRIVATE_MODE, PUBLIC_MODE, write_new
 from docbus.errors import ConfigurationError, IdentityError, KeyFileError
 from docbus.identity.keyfile import MAX_KEY_FILE_BYTES
 from docbus.identity.signing import (
@@ -22,7 +22,6 @@ from docbus.wire.profiles import Profile
 if TYPE_CHECKING:
     from pathlib import Path
 
-PRIVATE_MODE, PUBLIC_MODE = 0o600, 0o644
 PUBLIC_SUFFIX = ".pub.pem"
 
 
@@ -48,12 +47,7 @@ def make_registrar_key(file: Path, *, profile: int = Profile.ES256) -> MadeKey:
             (file, private_key_pem(private), PRIVATE_MODE),
             (public, encoded, PUBLIC_MODE),
         ):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            made.append(path)
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(content)
-                opened.flush()
-                os.fsync(opened.fileno())
+            write_new(made, path, content, mode)
     except OSError as error:
         for path in made:
             path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from cryptography import x509
 from docbus.client import founding
 from docbus.client.connect import decrypters_of_settings, open_registrar, open_transport, signer_of_settings
 from docbus.client.founding import certificate_digest, found_agency, found_auditor, found_registrar
+from docbus.client.new_files import write_new
 from docbus.errors import AgencyCodeError, ConfigurationError, DirectoryError
 from docbus.identity.join import verify_join_request
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
@@ -269,7 +270,7 @@ def test_certificate_names_the_agency(tmp_path: Path) -> None:
 def test_failure_takes_away_only_what_it_made(tmp_path: Path) -> None:
     """A file that somebody else puts into the folder meanwhile is not the founding's to remove."""
     with pytest.raises(RuntimeError), founding._new_folder(tmp_path) as made:  # noqa: PT012 - both files first
-        founding._write(made, tmp_path / "keys" / "registrar.pem", b"key", 0o600)
+        write_new(made, tmp_path / "keys" / "registrar.pem", b"key", 0o600)
         (tmp_path / "stranger.txt").write_text("mine")
         raise RuntimeError
 
