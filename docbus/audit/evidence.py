@@ -137,7 +137,7 @@ def verify_file(
     except (VerificationError, IndeterminateError) as error:
         result = error
     notes = _trust_notes(snapshot, pinned=genesis is not None)
-    return report_of(result, envelope, Manner(live=False, recipient=owner, record=False), notes=notes)
+    return report_of(result, envelope, Manner(live=False, recipient=owner, record=False), snapshot, notes=notes)
 
 
 def _trust(bundle: bytes, genesis: bytes | None) -> TrustSnapshot:

@@ -80,7 +80,7 @@ def checked(
         result = Verifier().verify_recorded(value, key=None, recipient=recipient, snapshot=snapshot)
     except (VerificationError, IndeterminateError) as error:
         result = error
-    return report_of(result, value, Manner(live=False, recipient=recipient, record=False), notes=notes)
+    return report_of(result, value, Manner(live=False, recipient=recipient, record=False), snapshot, notes=notes)
 
 
 def show_report(report: VerificationReport) -> None:
@@ -111,6 +111,7 @@ def show_report(report: VerificationReport) -> None:
         line(f"finding: {finding}")
     for note in report.notes:
         line(f"note: {note}")
+    line(f"directory: known up to entry {report.trust.position}, {report.trust.head}")
     line(f"verdict: {report.verdict}")
 
 

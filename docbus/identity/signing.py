@@ -38,6 +38,8 @@ MAX_RSA_BITS = 8192
 """Bits of an RSA modulus; verification time grows with its square."""
 MIN_RSA_EXPONENT = 65537
 """Smaller public exponents load without complaint, and have broken too many implementations."""
+MAX_RSA_EXPONENT_BITS = 64
+"""Bits of an RSA public exponent: one as long as a modulus of 3072 bits makes verification a hundred times as dear."""
 NEW_RSA_BITS = 3072
 """Bits of an RSA key made here: 128-bit strength."""
 
@@ -197,6 +199,9 @@ def algorithm_of(public_key: object) -> Algorithm:
         exponent = public_key.public_numbers().e
         if exponent < MIN_RSA_EXPONENT:
             raise IdentityError(f"an RSA key with public exponent {exponent}; it must be {MIN_RSA_EXPONENT} or more")
+        if exponent.bit_length() > MAX_RSA_EXPONENT_BITS:
+            found = exponent.bit_length()
+            raise IdentityError(f"an RSA key whose public exponent has {found} bits; {MAX_RSA_EXPONENT_BITS} may sign")
         return Algorithm.RSA_PSS_SHA256
     if isinstance(public_key, mldsa.MLDSA65PublicKey):
         return Algorithm.ML_DSA_65

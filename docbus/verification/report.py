@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from docbus.envelope.package import Package
+    from docbus.identity.snapshot import TrustSnapshot
     from docbus.verification.checks import Check
 
 Given = Verified | VerificationError | IndeterminateError
@@ -98,6 +99,18 @@ class Subject:
     content: str
 
 
+class Trust(NamedTuple):
+    """The directory that was asked: another verdict about the same bytes may rest on an earlier or a later one.
+
+    ``genesis`` and ``head`` are the hashes of its first and its last entry, in hex; ``position`` is that of the last.
+    """
+
+    environment: str
+    genesis: str
+    position: int
+    head: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationReport:
     """Verdict, all checks in the order of their numbers, and what the bytes are about if they can be read so far."""
@@ -105,6 +118,7 @@ class VerificationReport:
     verdict: Verdict
     checks: tuple[CheckResult, ...]
     subject: Subject | None
+    trust: Trust
     findings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -120,6 +134,7 @@ class VerificationReport:
             "verdict": self.verdict,
             "checks": [asdict(check) for check in self.checks],
             **subject,
+            "trust": self.trust._asdict(),
             "findings": list(self.findings),
             "notes": list(self.notes),
         }
@@ -129,6 +144,7 @@ def report_of(
     result: Given,
     value: bytes | None,
     manner: Manner,
+    snapshot: TrustSnapshot,
     *,
     opening: Package | VerificationError | None = None,
     notes: tuple[str, ...] = (),
@@ -139,6 +155,7 @@ def report_of(
         result: What the verifier returned or raised.
         value: The bytes it was given.
         manner: How it was asked.
+        snapshot: The directory that the verifier was given.
         opening: What the opener returned or raised; None where it had nothing to open or no key was at hand.
         notes: Sentences to carry along, such as what the trust rests on.
     """
@@ -154,6 +171,7 @@ def report_of(
         verdict=verdict,
         checks=tuple(outcomes[check.number] for check in checks.CHECKS),
         subject=known.subject(proven=outcomes[checks.SENDER.number].result == "passed"),
+        trust=Trust(snapshot.environment, snapshot.genesis.hex(), snapshot.position, snapshot.head.hex()),
         findings=result.findings if isinstance(result, Verified) else (),
         notes=notes,
     )

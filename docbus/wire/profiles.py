@@ -11,7 +11,7 @@ class Algorithm(StrEnum):
 
     - ES256: ECDSA on P-256 with SHA-256, nonces after RFC 6979, ASN.1 DER signature.
     - RSA_PSS_SHA256: RSASSA-PSS (RFC 8017), SHA-256, MGF1 with SHA-256, salt of 32 bytes, modulus of 2048 to 8192 bits,
-      exponent of 65537 or more.
+      exponent of 65537 or more and at most 64 bits.
     - ML_DSA_65: FIPS 204, pure, empty context; never alone.
     """
 

@@ -169,6 +169,30 @@ def test_certificate_out_of_its_time_is_not_registered(begins: int, ends: int) -
     assert NOW_MS + begins * DAY_MS == check_certificate(der, AGENCY, Algorithm.ES256).not_before_ms
 
 
+def test_registration_includes_both_ends_of_the_validity() -> None:
+    """At the first and the last millisecond a certificate is registered, one before and one after it is not."""
+    der = certificate()
+    checked = check_certificate(der, AGENCY, Algorithm.ES256)
+
+    for now in (checked.not_before_ms, checked.not_after_ms):
+        assert checked == check_for_registration(der, AGENCY, Algorithm.ES256, now_ms=now)
+    for now in (checked.not_before_ms - 1, checked.not_after_ms + 1):
+        with pytest.raises(IdentityError, match="not valid now"):
+            check_for_registration(der, AGENCY, Algorithm.ES256, now_ms=now)
+
+
+def test_clock_of_a_new_agency_may_run_ahead_by_five_minutes() -> None:
+    """A certificate made by a clock that is five minutes ahead is registered, and one second more is too much."""
+    for ahead in (MAX_CLOCK_SKEW_MS, MAX_CLOCK_SKEW_MS + 1000):
+        der = make_certificate(KEY, AGENCY, now_ms=NOW_MS + ahead)
+
+        if ahead == MAX_CLOCK_SKEW_MS:
+            assert NOW_MS == check_for_registration(der, AGENCY, Algorithm.ES256, now_ms=NOW_MS).not_before_ms
+        else:
+            with pytest.raises(IdentityError, match="not valid now"):
+                check_for_registration(der, AGENCY, Algorithm.ES256, now_ms=NOW_MS)
+
+
 def test_self_signature_is_checked_at_registration() -> None:
     """A self-signed certificate with a broken signature was not made by its key."""
     der = bytearray(certificate())

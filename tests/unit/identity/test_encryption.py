@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from docbus.identity.encryption import (
 )
 from docbus.identity.signing import generate_signing_key, private_key_pem
 from docbus.wire.profiles import Profile
+from tests.support.source import modules, tree
 from tests.unit.identity.test_keyfile import write_key
 
 if TYPE_CHECKING:
@@ -137,3 +139,28 @@ def test_other_blocks_are_refused(tmp_path: Path, blocks: str) -> None:
 
     with pytest.raises(KeyFileError, match="holds no encryption key"):
         open_decrypter(write_key(tmp_path / "k", content))
+
+
+@pytest.mark.parametrize("at", [0, 1087, 1088, 1119, 1120, 1151, 1152, 1167])
+def test_no_byte_of_a_wrap_has_an_error_of_its_own(at: int) -> None:
+    """Whichever part is changed, ML-KEM, X25519, AES-GCM or its tag, the one answer tells nothing apart."""
+    key = generate_encryption_key()
+    ciphertext = bytearray(Encrypter(key.public_key).encrypt(b"k" * 32, b"context"))
+    ciphertext[at] ^= 1
+
+    with pytest.raises(MalformedError) as caught:
+        key.decrypter().decrypt(bytes(ciphertext), b"context")
+
+    assert "a wrapped key does not open with this key in this context" == str(caught.value)
+
+
+def test_nothing_is_decrypted_with_rsa() -> None:
+    """There is no padding to ask about: no module names one but that of RSA-PSS, nor PKCS #7."""
+    named = {
+        (name, node.attr)
+        for name, path in modules().items()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr in {"PSS", "PKCS1v15", "OAEP", "pkcs7", "PKCS7"}
+    }
+
+    assert {("docbus.identity.signing", "PSS")} == named

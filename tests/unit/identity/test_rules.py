@@ -156,6 +156,7 @@ def _stranger_key(log: Log) -> bytes:
     return log.value(grant_of(log.new), signers=(log.builder.signers[0], make_registrar_signer()))
 
 
+RSA = generate_signing_key(Profile.RSA_PSS_SHA256)
 P521 = ec.generate_private_key(ec.SECP521R1())
 LOW_ORDER = bytes(X25519_BYTES)
 
@@ -303,6 +304,10 @@ ATTACKS: dict[str, tuple[str, Callable[[Log], bytes]]] = {
     "unknown suite": (
         "suite_known",
         lambda log: log.granted(encryption=replace(log.new.encryption, suite=2)),
+    ),
+    "RSA key to encrypt to": (
+        "encryption_key_fit",
+        lambda log: log.granted(encryption=replace(log.new.encryption, public_key=public_key_bytes(RSA.public_key()))),
     ),
     "encryption key cut short": (
         "encryption_key_fit",

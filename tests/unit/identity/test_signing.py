@@ -132,22 +132,26 @@ def _rsa_public(bits: int, exponent: int) -> rsa.RSAPublicKey:
         (_rsa_public(1024, 65537), "an RSA key of 1024 bits"),
         (_rsa_public(8200, 65537), "an RSA key of 8200 bits"),
         (_rsa_public(2048, 3), "an RSA key with public exponent 3"),
+        (_rsa_public(2048, 65535), "an RSA key with public exponent 65535"),
+        (_rsa_public(3072, (1 << 64) + 1), "an RSA key whose public exponent has 65 bits"),
+        (_rsa_public(3072, (1 << 3070) + 1), "an RSA key whose public exponent has 3071 bits"),
+        (ec.generate_private_key(ec.SECP521R1()).public_key(), "an EC key on secp521r1"),
         (ed25519.Ed25519PrivateKey.generate().public_key(), "a key of kind"),
         ("no key", "a key of kind str"),
     ],
 )
 def test_weak_and_foreign_keys_are_refused(key: object, reason: str) -> None:
-    """Only P-256 and RSA of 2048 to 8192 bits with a common exponent may sign."""
+    """Only P-256 and RSA of 2048 to 8192 bits with an exponent that is neither small nor long may sign."""
     with pytest.raises(IdentityError) as caught:
         profile_of(key)
 
     assert caught.value.text.startswith(reason)
 
 
-@pytest.mark.parametrize("bits", [2048, 8192])
-def test_rsa_limits_are_inclusive(bits: int) -> None:
-    """Both ends of the range may sign."""
-    assert Profile.RSA_PSS_SHA256 == profile_of(_rsa_public(bits, 65537))
+@pytest.mark.parametrize(("bits", "exponent"), [(2048, 65537), (8192, 65537), (2048, (1 << 64) - 1)])
+def test_rsa_limits_are_inclusive(bits: int, exponent: int) -> None:
+    """Both ends of each range may sign."""
+    assert Profile.RSA_PSS_SHA256 == profile_of(_rsa_public(bits, exponent))
 
 
 def test_public_key_has_one_form(private_key: PrivateKey) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from docbus.envelope.statement import Attachment, DocumentBody
 from docbus.errors import IndeterminateError, VerificationError
+from docbus.identity import entries
 from docbus.verification import checks
 from docbus.verification.opening import Opener
 from docbus.verification.report import Manner, VerificationReport, report_of
@@ -55,7 +56,7 @@ def test_every_check_stands_once_in_order(exchange: Exchange) -> None:
     expected = [check.number for check in checks.CHECKS]
 
     for value, manner in ((posted.value, LIVE), (posted.value, AUDITOR), (b"x", LIVE)):
-        report = report_of(verify(exchange, value, manner), value, manner)
+        report = report_of(verify(exchange, value, manner), value, manner, exchange.snapshot)
 
         assert [check.id for check in report.checks] == expected
 
@@ -64,7 +65,7 @@ def test_a_live_verification_passes_all_of_the_first_part(exchange: Exchange) ->
     """Without the recipient's key, opening does not apply, and the report says why."""
     (posted,) = exchange.documents(CITY, PROVINCE, 1)
 
-    report = report_of(verify(exchange, posted.value, LIVE), posted.value, LIVE)
+    report = report_of(verify(exchange, posted.value, LIVE), posted.value, LIVE, exchange.snapshot)
 
     assert report.verdict == "valid"
     assert {number: result for number, result in results(report).items() if result != "passed"} == dict.fromkeys(
@@ -80,7 +81,7 @@ def test_an_opened_document_passes_everything(exchange: Exchange) -> None:
     assert isinstance(verified, Verified)
     opened = Opener(PROVINCE, [exchange.keys[PROVINCE].encryption_key.decrypter()]).open(verified)
 
-    report = report_of(verified, posted.value, LIVE, opening=opened)
+    report = report_of(verified, posted.value, LIVE, exchange.snapshot, opening=opened)
 
     not_passed = {check.id: (check.result, check.detail) for check in report.checks if check.result != "passed"}
     assert report.verdict == "valid"
@@ -100,7 +101,7 @@ def test_parts_are_not_asked_of_an_envelope(exchange: Exchange) -> None:
     large = body._replace(attachments=(Attachment(content_size(1), bytes(32)),))
     verified = verified._replace(statement=verified.statement._replace(body=large))
 
-    report = report_of(verified, posted.value, LIVE, opening=opened)
+    report = report_of(verified, posted.value, LIVE, exchange.snapshot, opening=opened)
 
     details = {check.id: check.detail for check in report.checks if check.result == "not applicable"}
     assert report.verdict == "valid"
@@ -118,7 +119,7 @@ def test_a_failed_opening_is_invalid(exchange: Exchange) -> None:
     with pytest.raises(VerificationError) as caught:
         Opener(PROVINCE, [exchange.keys[COMMUNE].encryption_key.decrypter()]).open(verified)
 
-    report = report_of(verified, posted.value, LIVE, opening=caught.value)
+    report = report_of(verified, posted.value, LIVE, exchange.snapshot, opening=caught.value)
 
     assert report.verdict == "invalid"
     assert [results(report)[number] for number in ("C1.21", "C2.01", "C2.02", "C2.08", "C2.12")] == [
@@ -134,7 +135,7 @@ def test_a_receipt_has_nothing_to_open(exchange: Exchange) -> None:
     """The second part does not apply to a statement without a package."""
     receipt = exchange.receipt(exchange.documents(PROVINCE, CITY, 2))
 
-    report = report_of(verify(exchange, receipt.value, LIVE), receipt.value, LIVE)
+    report = report_of(verify(exchange, receipt.value, LIVE), receipt.value, LIVE, exchange.snapshot)
 
     assert report.checks[-1].detail == "the statement has no package"
     assert report.subject is not None
@@ -148,7 +149,7 @@ def test_a_failed_check_stops_the_list(exchange: Exchange) -> None:
     value = bytearray(posted.value)
     value[60] ^= 1
 
-    report = report_of(verify(exchange, bytes(value), LIVE), bytes(value), LIVE)
+    report = report_of(verify(exchange, bytes(value), LIVE), bytes(value), LIVE, exchange.snapshot)
 
     found = results(report)
     assert report.verdict == "invalid"
@@ -166,7 +167,7 @@ def test_the_more_exact_code_is_shown(exchange: Exchange) -> None:
     (posted,) = exchange.documents(CITY, PROVINCE, 1)
     late = NOW_MS + 10 * 365 * 24 * 60 * 60 * 1000
 
-    report = report_of(verify(exchange, posted.value, LIVE, now_ms=late), posted.value, LIVE)
+    report = report_of(verify(exchange, posted.value, LIVE, now_ms=late), posted.value, LIVE, exchange.snapshot)
 
     (check,) = [check for check in report.checks if check.result == "failed"]
     assert (check.id, check.code, check.detail) == (
@@ -182,7 +183,7 @@ def test_a_future_statement_is_indeterminate(exchange: Exchange) -> None:
     """Its time has not come; nothing failed."""
     (posted,) = exchange.seal(CITY, exchange.drafts(CITY, [PROVINCE]), now_ms=NOW_MS + 301_000)
 
-    report = report_of(verify(exchange, posted.value, LIVE), posted.value, LIVE)
+    report = report_of(verify(exchange, posted.value, LIVE), posted.value, LIVE, exchange.snapshot)
 
     assert report.verdict == "indeterminate"
     assert {check.id for check in report.checks if check.result == "indeterminate"} == {"C1.21"}
@@ -194,7 +195,7 @@ def test_an_auditor_asks_for_the_directory_before_authority(exchange: Exchange) 
     (posted,) = exchange.documents(CITY, PROVINCE, 1)
     behind = exchange.directory.replay().snapshot(2)
 
-    report = report_of(verify(exchange, posted.value, AUDITOR, snapshot=behind), posted.value, AUDITOR)
+    report = report_of(verify(exchange, posted.value, AUDITOR, snapshot=behind), posted.value, AUDITOR, behind)
 
     found = results(report)
     assert (report.verdict, report.exit_code) == ("indeterminate", 3)
@@ -213,7 +214,7 @@ def test_a_directory_finding_leaves_it_indeterminate(exchange: Exchange) -> None
     assert isinstance(verified, Verified)
     shown = verified._replace(findings=(DIRECTORY_HASH_FINDING,))
 
-    report = report_of(shown, posted.value, AUDITOR)
+    report = report_of(shown, posted.value, AUDITOR, exchange.snapshot)
 
     assert (report.verdict, report.findings) == ("indeterminate", (DIRECTORY_HASH_FINDING,))
     assert results(report)["C1.20"] == "indeterminate"
@@ -224,7 +225,7 @@ def test_what_was_not_given_is_not_applicable(exchange: Exchange) -> None:
     (posted,) = exchange.documents(CITY, PROVINCE, 1)
     manner = Manner(live=False, recipient=None, record=False)
 
-    report = report_of(verify(exchange, posted.value, manner), posted.value, manner)
+    report = report_of(verify(exchange, posted.value, manner), posted.value, manner, exchange.snapshot)
 
     found = {check.id: check for check in report.checks}
     assert (found["C1.14"].result, found["C1.14"].detail) == ("not applicable", "the owner of the inbox was not given")
@@ -236,7 +237,7 @@ def test_bytes_that_are_no_envelope_are_about_nothing(exchange: Exchange, value:
     """There is no subject, and the verdict is invalid."""
     result = verify(exchange, value or b"", LIVE)
 
-    report = report_of(result, value, LIVE)
+    report = report_of(result, value, LIVE, exchange.snapshot)
 
     assert (report.verdict, report.subject) == ("invalid", None)
 
@@ -245,7 +246,7 @@ def test_details_name_what_was_found(exchange: Exchange) -> None:
     """Size, certificate and place in the batch are shown."""
     posted = exchange.documents(CITY, PROVINCE, 3)[1]
 
-    report = report_of(verify(exchange, posted.value, AUDITOR), posted.value, AUDITOR)
+    report = report_of(verify(exchange, posted.value, AUDITOR), posted.value, AUDITOR, exchange.snapshot)
 
     details = {check.id: check.detail for check in report.checks}
     certificate = exchange.keys[CITY].signer.certificate.hex()
@@ -259,7 +260,9 @@ def test_the_report_is_json(exchange: Exchange) -> None:
     """Verdict, checks, and who said what to whom, at the top level."""
     (posted,) = exchange.documents(CITY, PROVINCE, 1, document_id="d")
 
-    report = report_of(verify(exchange, posted.value, AUDITOR), posted.value, AUDITOR, notes=("note",))
+    report = report_of(
+        verify(exchange, posted.value, AUDITOR), posted.value, AUDITOR, exchange.snapshot, notes=("note",)
+    )
     again = json.loads(json.dumps(report.to_json()))
 
     assert {name: again[name] for name in ("verdict", "proven", "sender", "recipient", "document_id", "document")} == {
@@ -272,3 +275,31 @@ def test_the_report_is_json(exchange: Exchange) -> None:
     }
     assert (again["made_at"], again["directory_position"], again["notes"]) == ("2026-11-23T09:00:00.000Z", 3, ["note"])
     assert again["checks"][0]["id"] == "C1.01"
+
+
+def test_the_report_names_the_directory_that_was_asked() -> None:
+    """Two verdicts on the same bytes, before and after a revocation, say by position and hash which is which."""
+    later = Exchange()
+    (posted,) = later.documents(CITY, PROVINCE, 1)
+    before = later.snapshot
+    later.directory.append(
+        entries.Revocation(
+            agency=CITY, certificate=later.keys[CITY].signer.certificate, reason="stolen", suspected_since=None
+        )
+    )
+    after = later.directory.snapshot()
+
+    reports = [
+        report_of(verify(later, posted.value, LIVE, snapshot=snapshot), posted.value, LIVE, snapshot)
+        for snapshot in (before, after)
+    ]
+
+    assert ["valid", "invalid"] == [report.verdict for report in reports]
+    for report, snapshot in zip(reports, (before, after), strict=True):
+        assert report.to_json()["trust"] == {
+            "environment": "test",
+            "genesis": later.directory.genesis.hex(),
+            "position": snapshot.position,
+            "head": later.directory.hashes[snapshot.position].hex(),
+        }
+    assert [3, 4] == [report.trust.position for report in reports]

@@ -39,6 +39,19 @@ def refusal(value: bytes | None, **changes: Any) -> tuple[str | None, str]:
     return caught.value.step, caught.value.code
 
 
+@pytest.fixture
+def counted_signatures(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return a list that grows by one with each verification of a batch's signatures."""
+    calls: list[object] = []
+
+    def counted(*given: Any) -> None:
+        calls.append(given)
+        verify_signatures(*given)
+
+    monkeypatch.setattr("docbus.verification.verifier.verify_signatures", counted)
+    return calls
+
+
 def test_what_passes_carries_what_was_checked() -> None:
     """The result has statement, digest, exact bytes, package, keys, grant and no findings."""
     verified = live(VALUE)
@@ -84,6 +97,43 @@ def test_cheap_checks_come_first(first: str, second: str, expected: str) -> None
     both = ENVELOPE._replace(**wrong[second] | wrong[first])
 
     assert expected == refusal(encode_envelope(both))[0]
+
+
+def _wrong(what: str) -> bytes:
+    """Return the envelope with one thing wrong about it."""
+    block = ENVELOPE.signatures[0]
+    wrong: dict[str, dict[str, Any]] = {
+        "payload type": {"payload_type": "other"},
+        "certificate": {"signatures": (block._replace(certificate=bytes(32)),)},
+        "profile": {"signatures": (block._replace(profile=2),)},
+        "count": {"signatures": (block, block)},
+        "index": {"proof": ENVELOPE.proof._replace(index=1)},
+        "path": {"proof": ENVELOPE.proof._replace(path=bytes(32 * 20))},
+        "signature": {"signatures": (block._replace(signature=block.signature[:-1] + b"\0"),)},
+    }
+    return encode_envelope(ENVELOPE._replace(**wrong[what]))
+
+
+@pytest.mark.parametrize(
+    ("what", "signatures"),
+    [
+        ("payload type", 0),
+        ("certificate", 0),
+        ("profile", 0),
+        ("count", 0),
+        ("index", 0),
+        ("path", 0),
+        ("signature", 1),
+    ],
+)
+def test_a_forgery_costs_at_most_one_signature(what: str, signatures: int, counted_signatures: list[object]) -> None:
+    """What is wrong before the signature costs none, and a wrong signature costs itself, each time anew."""
+    verifier = Verifier()
+    for sent in (1, 2, 3):
+        with pytest.raises(VerificationError):
+            verify(_wrong(what), recipient=TAY_NINH, verifier=verifier)
+
+        assert sent * signatures == len(counted_signatures)
 
 
 def test_without_a_record_key_none_is_compared() -> None:
@@ -187,22 +237,15 @@ def test_a_statement_from_before_the_grant_is_refused(position: int) -> None:
     assert ("C1.19", "authority_missing") == (caught.value.step, caught.value.code)
 
 
-def test_a_batch_costs_one_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_costs_one_signature(counted_signatures: list[object]) -> None:
     """The signature of a batch is verified once, however many of its statements come."""
-    calls = []
-
-    def counted(*given: Any) -> None:
-        calls.append(given)
-        verify_signatures(*given)
-
-    monkeypatch.setattr("docbus.verification.verifier.verify_signatures", counted)
     verifier = Verifier()
     batch = seal(*[write_receipt(world(), f"counted {index}") for index in range(9)])
 
     for envelope in batch:
         verify(envelope, recipient=HANOI, verifier=verifier)
 
-    assert 1 == len(calls)
+    assert 1 == len(counted_signatures)
 
 
 def test_authority_is_asked_each_time() -> None:

@@ -45,6 +45,13 @@ def beside_the_statement(make: Failing) -> None:
         circumstances=replace(told, record_key=LANG_SON),
     )
     make.unchanged(
+        "record-key-in-look-alike-letters",
+        checks.RECORD_KEY,
+        "The bytes of v1-document, under the sender's id with a Cyrillic letter in place of H.",
+        "Ids are compared byte by byte.",
+        circumstances=replace(told, record_key=HANOI.replace("H", "\N{CYRILLIC CAPITAL LETTER EN}")),
+    )
+    make.unchanged(
         "record-key-empty",
         checks.RECORD_KEY,
         "The bytes of v1-document, under an empty record key.",

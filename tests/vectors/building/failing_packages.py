@@ -15,6 +15,7 @@ from tests.vectors.building.letters import (
     make_package,
     write_document,
 )
+from tests.vectors.building.two_keys import SALT_BYTES, message_of_two_keys
 from tests.vectors.building.world import ENVIRONMENT, HANOI, LANG_SON, TAY_NINH
 
 if TYPE_CHECKING:
@@ -45,6 +46,13 @@ def sealed_wrongly(make: Failing) -> None:
             checks.BATCH_KEY,
             "The batch key is wrapped in the context of another sender.",
             "The wrap is bound to sender and recipient.",
+        ),
+        (
+            "batch-key-from-another-environment",
+            Sealing(batch_key_in="production"),
+            checks.BATCH_KEY,
+            "The batch key is wrapped in the context of the environment production.",
+            "The wrap is bound to the exchange.",
         ),
         (
             "batch-key-too-short",
@@ -79,6 +87,20 @@ def sealed_wrongly(make: Failing) -> None:
             Sealing(context=content_context(ENVIRONMENT, HANOI, "vector-document-other", 1)),
             checks.DECRYPTION,
             "The package is encrypted in the context of another document.",
+            "The context binds environment, sender, document id and revision.",
+        ),
+        (
+            "context-of-another-environment",
+            Sealing(context=content_context("production", HANOI, "vector-document", 1)),
+            checks.DECRYPTION,
+            "The package is encrypted in the context of the environment production.",
+            "The context binds environment, sender, document id and revision.",
+        ),
+        (
+            "context-of-another-sender",
+            Sealing(context=content_context(ENVIRONMENT, LANG_SON, "vector-document", 1)),
+            checks.DECRYPTION,
+            "The package is encrypted in the context of another sender.",
             "The context binds environment, sender, document id and revision.",
         ),
         (
@@ -124,6 +146,22 @@ def sealed_wrongly(make: Failing) -> None:
         checks.COMMITMENT,
         "The salt inside the package is not the one that was committed with.",
         "The commitment does not open.",
+    )
+
+
+def of_two_keys(make: Failing) -> None:
+    """C2.03: a ciphertext that AES-GCM alone would open under two keys, to two plaintexts."""
+    context = content_context(ENVIRONMENT, HANOI, "vector-document", 1)
+    wrapped, other = derived("content key document", 32), derived("content key of two", 32)
+    ciphertext = message_of_two_keys(
+        wrapped, other, commits_to=other, salt=derived("salt of two keys", SALT_BYTES), context=context
+    )
+    make.signed(
+        "package-of-two-keys",
+        write_document(make.world, "document", sealing=Sealing(ciphertext=ciphertext)),
+        checks.DECRYPTION,
+        "The package is one block with one tag that AES-GCM opens under two keys; it commits to the other one.",
+        "Cobblestone commits to its key, so that no ciphertext is one document for some and another for others.",
     )
 
 
@@ -247,4 +285,4 @@ def wrong_inside(make: Failing) -> None:
     )
 
 
-ALL = (sealed_wrongly, wrong_inside)
+ALL = (sealed_wrongly, of_two_keys, wrong_inside)

@@ -6,12 +6,15 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
 from docbus.envelope.batch import batch_signed_bytes
 from docbus.envelope.envelope import encode_envelope
 from docbus.verification import checks
-from docbus.wire.pae import JOIN_TYPE, leaf_digest, pae
+from docbus.wire.pae import DIRECTORY_TYPE, JOIN_TYPE, leaf_digest, pae
 from tests.vectors.building.failing import flip
 from tests.vectors.building.letters import seal_batch, write_document
+from tests.vectors.building.valid import P256_ORDER
 from tests.vectors.building.world import (
     HANOI,
     HANOI_ROTATED,
@@ -21,6 +24,8 @@ from tests.vectors.building.world import (
 
 if TYPE_CHECKING:
     from tests.vectors.building.failing import Failing
+
+HANOI_LOOK_ALIKE = HANOI.replace("H", "\N{CYRILLIC CAPITAL LETTER EN}")
 
 
 def proofs(make: Failing) -> None:
@@ -114,6 +119,7 @@ def proofs(make: Failing) -> None:
     document, block = valid.envelopes["v1-document"], valid.envelopes["v1-document"].signatures[0]
     signer = world.parties[HANOI].signer
     digest = leaf_digest(document.payload_type.encode(), document.statement)
+    covered = signer.profile.to_bytes(2, "big") + signer.certificate + (1).to_bytes(4, "big") + digest
     last = len(block.signature) - 1
     for name, signature, made, why in (
         (
@@ -149,13 +155,14 @@ def proofs(make: Failing) -> None:
         ),
         (
             "signature-of-another-type",
-            signer.sign(
-                pae(
-                    JOIN_TYPE,
-                    signer.profile.to_bytes(2, "big") + signer.certificate + (1).to_bytes(4, "big") + digest,
-                )
-            ),
+            signer.sign(pae(JOIN_TYPE, covered)),
             "The right bytes, signed under the payload type of a join request.",
+            "A signature made for one purpose is none for another.",
+        ),
+        (
+            "signature-of-a-directory-entry",
+            signer.sign(pae(DIRECTORY_TYPE, covered)),
+            "The right bytes, signed under the payload type of a directory entry.",
             "A signature made for one purpose is none for another.",
         ),
     ):
@@ -175,6 +182,58 @@ def proofs(make: Failing) -> None:
         fail,
         "One bit of the RSA-PSS signature flipped.",
         "The signature does not verify.",
+        base="v1-rsa-pss",
+    )
+
+
+def other_encodings(make: Failing) -> None:
+    """C1.08: numbers that would verify, or have verified elsewhere, in an encoding or a range that is none."""
+    genuine = make.valid.envelopes["v1-document"].signatures[0].signature
+    r, s = decode_dss_signature(genuine)
+    number = genuine[4 : 4 + genuine[3]]
+    padded = b"\x30" + bytes((genuine[1] + 1,)) + b"\x02" + bytes((genuine[3] + 1,)) + b"\0" + number
+    for name, signature, made, why in (
+        (
+            "signature-trailing-byte",
+            genuine + b"\0",
+            "A zero byte added to the signature.",
+            "A signature has one encoding, and ends where that ends.",
+        ),
+        (
+            "signature-length-in-ber",
+            genuine[:1] + b"\x81" + genuine[1:],
+            "The length of the signature's sequence written in two bytes, as BER allows.",
+            "A signature is in DER.",
+        ),
+        (
+            "signature-number-padded",
+            padded + genuine[4 + genuine[3] :],
+            "A zero byte more in front of r, as BER allows.",
+            "A signature is in DER.",
+        ),
+        (
+            "signature-s-beyond-the-order",
+            encode_dss_signature(r, s + P256_ORDER),
+            "The order of the group added to s.",
+            "r and s are below the order.",
+        ),
+        (
+            "signature-of-zeros",
+            encode_dss_signature(0, 0),
+            "r and s are 0.",
+            "Zero fits every text under every key where nobody looks at it (CVE-2022-21449).",
+        ),
+    ):
+        block = make.valid.envelopes["v1-document"].signatures[0]
+        changed = {"signatures": (block._replace(signature=signature),)}
+        make.envelope(name, changed, checks.SIGNATURE, made, why)
+    rsa = make.valid.envelopes["v1-rsa-pss"].signatures[0]
+    make.envelope(
+        "rsa-signature-padded",
+        {"signatures": (rsa._replace(signature=b"\0" + rsa.signature),)},
+        checks.SIGNATURE,
+        "A zero byte more in front of the RSA-PSS signature, which is the same number.",
+        "The signature is as long as the modulus.",
         base="v1-rsa-pss",
     )
 
@@ -229,6 +288,16 @@ def impostors(make: Failing) -> None:
         base=base,
         circumstances=replace(valid.circumstances[base], record_key=LANG_SON),
     )
+    claimed[1] = replace(letters[1], head=letters[1].head._replace(sender=HANOI_LOOK_ALIKE))
+    make.value(
+        "leaf-claims-a-look-alike-sender",
+        encode_envelope(seal_batch(world, hanoi, claimed)[1]),
+        checks.SENDER,
+        "Leaf 1 of an honest batch of Hanoi names vn:H26 as its sender, with a Cyrillic letter in place of H.",
+        "Ids are compared byte by byte, and the directory grants no other spelling.",
+        base=base,
+        circumstances=replace(valid.circumstances[base], record_key=HANOI_LOOK_ALIKE),
+    )
     other = world.parties[TAY_NINH].signer.certificate
     claimed[1] = replace(letters[1], head=letters[1].head._replace(certificate=other))
     make.value(
@@ -262,4 +331,4 @@ def impostors(make: Failing) -> None:
     )
 
 
-ALL = (proofs, statement_bits, impostors)
+ALL = (proofs, other_encodings, statement_bits, impostors)

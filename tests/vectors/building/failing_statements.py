@@ -11,7 +11,7 @@ from docbus.verification import checks
 from tests.vectors.building.letters import (
     write_receipt,
 )
-from tests.vectors.building.world import ALL_OPEN, LANG_SON, NOW
+from tests.vectors.building.world import ALL_OPEN, LANG_SON, NOW, TAY_NINH
 
 if TYPE_CHECKING:
     from docbus.verification.checks import Check
@@ -133,6 +133,13 @@ def misplaced(make: Failing) -> None:
             checks.RECIPIENT,
             "The statement is addressed to another agency.",
             "It was found in an inbox that is not its recipient's.",
+        ),
+        (
+            "recipient-in-look-alike-letters",
+            {"recipient": TAY_NINH.replace("H", "\N{CYRILLIC CAPITAL LETTER EN}")},
+            checks.RECIPIENT,
+            "The statement is addressed to vn:H53, with a Cyrillic letter in place of H.",
+            "Ids are compared byte by byte.",
         ),
         (
             "document-in-the-receipts-lane",

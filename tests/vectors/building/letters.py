@@ -109,12 +109,14 @@ class Sealing:
     """How a package is encrypted; what is None is done as it should be, everything else is wrong on purpose."""
 
     plaintext: bytes | None = None
+    ciphertext: bytes | None = None
     context: bytes | None = None
     content_key: bytes | None = None
     committed: bytes | None = None
     batch_key: bytes | None = None
     batch_key_for: str | None = None
     batch_key_from: str | None = None
+    batch_key_in: str | None = None
     wrapping_key: bytes | None = None
     wrapped_content_key: bytes | None = None
 
@@ -289,7 +291,7 @@ def _encrypt(
     context = sealing.context or context
     content_key = derived(f"content key {label}", 32)
     used_key = sealing.content_key or content_key
-    ciphertext = world.drawn.take(
+    ciphertext = sealing.ciphertext or world.drawn.take(
         "package", (used_key, context, plaintext), lambda: encrypt(plaintext, package.salt, used_key, context)[1]
     )
     committed = commitment(package.salt, plaintext) if sealing.committed is None else sealing.committed
@@ -299,16 +301,19 @@ def _encrypt(
         batch_key,
         sender=sealing.batch_key_from or head.sender,
         recipient=sealing.batch_key_for or head.recipient,
+        environment=sealing.batch_key_in or ENVIRONMENT,
     )
     wrapping_key = sealing.wrapping_key or batch_key.ljust(32, b"\0")
     keys = Keys(wrap, aes_key_wrap(wrapping_key, sealing.wrapped_content_key or content_key))
     return SealedPackage(len(ciphertext), sha256(ciphertext).digest(), committed), ciphertext, keys
 
 
-def wrap_batch_key(world: World, batch_key: bytes, *, sender: str, recipient: str) -> bytes:
+def wrap_batch_key(
+    world: World, batch_key: bytes, *, sender: str, recipient: str, environment: str = ENVIRONMENT
+) -> bytes:
     """Return a batch key under HPKE."""
     encrypter = world.parties[recipient].encrypter
-    context = wrap_context(SUITE_2026, ENVIRONMENT, sender, recipient, encrypter.digest)
+    context = wrap_context(SUITE_2026, environment, sender, recipient, encrypter.digest)
     return world.drawn.take(
         "wrap", (encrypter.digest, context, batch_key), lambda: encrypter.encrypt(batch_key, context)
     )
