@@ -83,7 +83,9 @@ class Drain:
         self._keep_settled_ms = keep_settled_ms
         self._factor = factor
         self._certificate = sealer.certificate
-        self._sealing = Sealing(database=database, sealer=sealer, snapshot=snapshot, clock=clock)
+        self._sealing = Sealing(
+            database=database, sealer=sealer, snapshot=snapshot, clock=clock, stamp=lambda: transport.stamp
+        )
         self._make_sender = partial(
             Sender, database=database, transport=transport, sender=sender, clock=clock, factor=factor
         )

@@ -6,6 +6,7 @@ on sending the batch before. What dies here is redone: nothing of a batch is sto
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -15,9 +16,10 @@ from docbus.envelope.batch import Draft, StreamHead
 from docbus.envelope.envelope import Hint
 from docbus.envelope.statement import FIRST_PREVIOUS, LANES
 from docbus.errors import AgencyClosedError, IdentityError, UnknownAgencyError
+from docbus.producers.clock_guard import ClockGuard
 from docbus.producers.delegations import delegation_error
 from docbus.producers.epochs import count_batch, current_epochs, open_stream, stream_heads, write_mark
-from docbus.producers.outbox import WaitingCopy, fail_copies, read_waiting
+from docbus.producers.outbox import MAX_BATCH_STATEMENTS, WaitingCopy, fail_copies, read_waiting
 from docbus.producers.states import LANE_DOCUMENTS
 from docbus.producers.unsent import SealedCopy
 from docbus.transport import topics
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from docbus.envelope.batch import Sealed, Sealer
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
+    from docbus.transport.port import Stamp
 
 log = structlog.get_logger(__name__)
 
@@ -70,13 +73,20 @@ class Sealing:
     """Seals what waits, batch by batch, for one outbox. One thread at a time."""
 
     def __init__(
-        self, *, database: Database, sealer: Sealer, snapshot: Callable[[], TrustSnapshot], clock: Clock
+        self,
+        *,
+        database: Database,
+        sealer: Sealer,
+        snapshot: Callable[[], TrustSnapshot],
+        clock: Clock,
+        stamp: Callable[[], Stamp | None] = lambda: None,
     ) -> None:
         self._database = database
         self._sealer = sealer
         self._snapshot = snapshot
         self._clock = clock
         self._told: int | None = None
+        self._guard = ClockGuard(clock, stamp)
 
     @property
     def suspended_at(self) -> int | None:
@@ -88,15 +98,17 @@ class Sealing:
         """Seal and store the next batch; blocks.
 
         Returns:
-            The batch, durable; without copies and failures when nothing waits, or the agency is suspended.
+            The batch, durable; without copies and failures when nothing waits, the agency is suspended, or its
+            clock is ahead.
 
         Raises:
             StorageError: It could not be stored; everything waits as before.
         """
-        if self._is_suspended():
+        room = 0 if self._is_suspended() else self._guard.room()
+        if room == 0:
             return SealedBatch([], 0)
         for _ in range(_ATTEMPTS):
-            waiting, ground = self._database.read_now(_read)
+            waiting, ground = self._database.read_now(partial(_read, room or MAX_BATCH_STATEMENTS))
             if not waiting:
                 break
             snapshot = self._snapshot()
@@ -207,8 +219,8 @@ def _verdict(recipient: str, snapshot: TrustSnapshot, *, encrypted: bool) -> Ide
     return None
 
 
-def _read(connection: sqlite3.Connection) -> tuple[list[WaitingCopy], _Ground]:
-    waiting = read_waiting(connection)
+def _read(room: int, connection: sqlite3.Connection) -> tuple[list[WaitingCopy], _Ground]:
+    waiting = read_waiting(connection, room)
     streams = {(copy.recipient, copy.lane) for copy in waiting}
     return waiting, _Ground(current_epochs(connection), stream_heads(connection, streams))
 

@@ -24,7 +24,7 @@ from docbus.transport.kafka_subscription import KafkaSubscription
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from docbus.transport.port import Difference, NewRecord, Record, Start, TopicSpec, TopicState
+    from docbus.transport.port import Difference, NewRecord, Record, Stamp, Start, TopicSpec, TopicState
 
 __all__ = ["KafkaSettings", "KafkaTransport"]
 
@@ -47,6 +47,11 @@ class KafkaTransport:
         """The brokers' ACLs and quotas."""
         self._check_started()
         return self._access
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """See the port."""
+        return self._appender.stamp
 
     async def start(self) -> None:
         """See the port."""

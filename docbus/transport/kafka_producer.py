@@ -34,7 +34,7 @@ from docbus.errors import AppendUnknownError, RecordRefusedError, TopicMissingEr
 from docbus.limits import KIB, MIB
 from docbus.transport.kafka_client import FAILURES, SharedClient
 from docbus.transport.partitioner import place_of
-from docbus.transport.port import UNKNOWN_OFFSET
+from docbus.transport.port import UNKNOWN_OFFSET, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,8 @@ APPEND_SECONDS: Final = 45.0
 """Seconds for one round: a request, and the retries that aiokafka makes when a leader moves; then its outcome is
 unknown."""
 
+LOG_APPEND_TIME: Final = 1
+"""Kafka's number for a time that the broker has put on a record."""
 _REFUSALS: Final = (
     MessageSizeTooLargeError,
     RecordListTooLargeError,
@@ -106,6 +108,8 @@ class KafkaAppender:
             ),
         )
         self._rounds = asyncio.Semaphore(MAX_ROUNDS_AT_ONCE)
+        self.stamp: Stamp | None = None
+        """The time that a broker put on what was acknowledged last."""
 
     def close(self) -> None:
         """Stop the producer, in the background."""
@@ -202,7 +206,10 @@ class KafkaAppender:
         if failures:
             raise self._failure(failures) from failures[0][1]
         for batch, future in zip(batches, futures, strict=True):
-            base = future.result().offset
+            acknowledged = future.result()
+            base = acknowledged.offset
+            if acknowledged.timestamp_type == LOG_APPEND_TIME:
+                self.stamp = Stamp(acknowledged.timestamp, time.monotonic())
             for position, index in enumerate(batch.indexes):
                 offsets[index] = base + position if base >= 0 else UNKNOWN_OFFSET
 

@@ -196,12 +196,28 @@ class Subscription(Protocol):
         ...
 
 
+class Stamp(NamedTuple):
+    """The time that a broker put on a record when it stored it, and when the acknowledgement came.
+
+    ``at_ms`` is in milliseconds since 1970-01-01T00:00:00Z by the broker's clock, ``monotonic`` in seconds by
+    :meth:`docbus.clock.Clock.monotonic`.
+    """
+
+    at_ms: int
+    monotonic: float
+
+
 class Transport(Protocol):
     """The log. Nothing is connected before :meth:`start`."""
 
     @property
     def access(self) -> AccessControl | None:
         """Who may do what there, to be read and changed; None where whoever reaches it may do everything."""
+        ...
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The newest of what was appended here; None if there is none yet, or the broker's clock is this machine's."""
         ...
 
     async def start(self) -> None:

@@ -40,6 +40,8 @@ class SqliteTransport:
 
     access = None
     """Whoever can open the file may do everything."""
+    stamp = None
+    """Time comes from this machine's own clock."""
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         """Open nothing yet."""

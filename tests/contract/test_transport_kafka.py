@@ -380,3 +380,19 @@ async def test_topic_of_docbus_takes_no_bomb(kafka: str, bus: Bus, transport: Ka
     await producer.stop()
 
     assert [b"small"] == values(await read_all(transport, topic))
+
+
+async def test_acknowledgement_tells_the_broker_s_time(bus: Bus, transport: KafkaTransport) -> None:
+    """It is the time at which the broker stored the record, not the one that the producer wrote into it."""
+    topic = await bus.topic()
+    before = transport.stamp
+    began = time.time_ns() // 1_000_000
+
+    await transport.append([NewRecord(topic=topic, key=None, value=b"x")])
+
+    assert before is None
+    assert transport.stamp is not None
+    (stored,) = await transport.read(topic, 0, 0, max_records=1, max_bytes=1000, wait=PATIENCE)
+    assert stored.timestamp_ms == transport.stamp.at_ms
+    assert began - 1 <= transport.stamp.at_ms <= time.time_ns() // 1_000_000 + 1
+    assert 0 <= time.monotonic() - transport.stamp.monotonic < PATIENCE

@@ -136,6 +136,8 @@ class FakeTransport:
         script: Errors for the next calls, None for one that works; a tuple ("stored", error) stores and then fails.
     """
 
+    stamp = None
+
     def __init__(self) -> None:
         self.records: list[NewRecord] = []
         self.calls: list[list[NewRecord]] = []

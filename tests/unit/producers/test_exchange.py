@@ -105,6 +105,8 @@ async def test_two_thousand_documents_arrive_in_stream_order(tmp_path: Path, *, 
 class Unclear:
     """A transport that stores every third append and then says that it does not know."""
 
+    stamp = None
+
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._calls = 0

@@ -10,6 +10,9 @@ from docbus.envelope.statement import FIRST_PREVIOUS
 from docbus.errors import DiskFullError
 from docbus.identity.grants import DelegationGrant
 from docbus.producers import sealing as module
+from docbus.producers.clock_guard import FIRST_TRIAL_SECONDS
+from docbus.producers.sealing import Sealing
+from docbus.transport.port import Stamp
 from tests.support.outbox import (
     ANNA,
     BINH,
@@ -17,6 +20,7 @@ from tests.support.outbox import (
     NOW_MS,
     SENDER,
     FakeAgency,
+    FakeClock,
     FakeSealer,
     FakeSnapshot,
     add_receipt,
@@ -204,3 +208,24 @@ def test_copy_whose_delegation_has_ended_fails_and_others_go_on(database: Databa
     assert (2, 1) == (len(batch.copies), batch.failed)
     assert [("a", ANNA, 1), ("b", ANNA, 1), ("c", ANNA, 5)] == states(database)
     assert [("delegation_missing",)] == rows(database, "SELECT reason FROM copy WHERE state = 5")
+
+
+def test_agency_whose_clock_is_ahead_seals_nothing_and_then_one_as_a_trial(database: Database) -> None:
+    """What waits keeps its place; the trial is one statement, whatever waits."""
+    take_in(database, *[document(f"{number:03}") for number in range(20)])
+    begin(database)
+    clock = FakeClock(ms=NOW_MS + 3_600_000)
+    made = Sealing(
+        database=database,
+        sealer=FakeSealer(),  # type: ignore[arg-type] # as much as is used
+        snapshot=FakeSnapshot,  # type: ignore[arg-type] # likewise
+        clock=clock,
+        stamp=lambda: Stamp(NOW_MS, 0.0),
+    )
+
+    held = made.seal_next()
+    clock.advance(FIRST_TRIAL_SECONDS)
+    trial = made.seal_next()
+
+    assert (0, 1) == (len(held.copies), len(trial.copies))
+    assert 19 == len(rows(database, "SELECT 1 FROM copy WHERE state = 0"))
