@@ -26,6 +26,7 @@
     │   ├── BrokerUnavailableError     (retriable)
     │   ├── AppendUnknownError         the broker may or may not have it           (retriable)
     │   ├── TopicMissingError
+    │   ├── AccessDeniedError          the brokers do not let this user do it
     │   ├── RecordRefusedError         the broker will never take this record
     │   └── GroupBusyError             somebody else reads with this group
     ├── DeliveryError
@@ -215,6 +216,12 @@ class TopicMissingError(TransportError):
     """A topic does not exist; `docbus provision` creates it."""
 
     code = "topic_missing"
+
+
+class AccessDeniedError(TransportError):
+    """The brokers do not let this user ask, read or change that; an access right is missing."""
+
+    code = "access_denied"
 
 
 class RecordRefusedError(TransportError):

@@ -13,6 +13,7 @@ from docbus.cli import (
     agencies,
     changing,
     content,
+    doctor,
     export,
     founding,
     provision,
@@ -86,7 +87,7 @@ def root(
     session.folder, session.quiet, session.verbose = folder, quiet, verbose
 
 
-for part in (founding, publish, serve, track, status, changing, content, export, verify, replay, provision):
+for part in (founding, publish, serve, track, status, doctor, changing, content, export, verify, replay, provision):
     app.add_typer(part.app)
 app.add_typer(registrar.app, name="registrar")
 app.add_typer(agencies.app, name="agency")

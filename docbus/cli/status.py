@@ -26,8 +26,6 @@ app = typer.Typer(rich_markup_mode=None)
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
-SOON_DAYS = 60
-"""Days before its end from which on a certificate is worth a word: an authority may take weeks for another."""
 _FRESHNESS = {
     "not judged": "; the registrar signs no heartbeats, so a revocation that is withheld is not noticed",
     "fresh": "",
@@ -116,6 +114,8 @@ def _age(milliseconds: int) -> str:
 
 def _certificate(found: AgencyStatus) -> str:
     """Say until when the agency can sign."""
+    from docbus.client.connect import SOON_DAYS
+
     ends = found.certificate_expires_at
     if ends is None:
         return "cannot be read"

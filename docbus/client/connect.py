@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from docbus.transport.port import Transport
 
 Bus = EmbeddedSettings | KafkaServerSettings
+SOON_DAYS = 60
+"""Days before its end from which on a certificate is worth a word: an authority may take weeks for another."""
 
 
 def transport_of(bus: Bus, folder: Path) -> Transport:

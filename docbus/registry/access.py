@@ -102,16 +102,18 @@ def _of_agency(agency: Agency, principal: str) -> Iterator[Permission]:
     def topic(operation: Operation, name: str, *, prefixed: bool = False) -> Permission:
         return Permission(principal, operation, Resource.TOPIC, name, prefixed)
 
-    yield topic(Operation.READ, topics.DIRECTORY)
-    # Large content is uploaded once for all recipients, so everybody may read it: it is ciphertext (design D2).
-    yield topic(Operation.READ, CONTENTS, prefixed=True)
+    # Large content is uploaded once for all recipients, so everybody may read it: it is ciphertext (design D2). How it
+    # is configured says how long it is kept, which the status shows.
+    for operation in (Operation.READ, Operation.DESCRIBE_CONFIGS):
+        yield topic(operation, topics.DIRECTORY)
+        yield topic(operation, CONTENTS, prefixed=True)
+        for own in (topics.inbox, topics.quarantine, topics.dead_letter, topics.ledger):
+            yield topic(operation, own(agency.id))
     if agency.suspended_at is None:
         yield topic(Operation.WRITE, INBOXES, prefixed=True)
         yield topic(Operation.WRITE, topics.content(agency.id))
-    yield topic(Operation.READ, topics.inbox(agency.id))
-    for own in (topics.quarantine(agency.id), topics.dead_letter(agency.id), topics.ledger(agency.id)):
-        yield topic(Operation.READ, own)
-        yield topic(Operation.WRITE, own)
+    for own in (topics.quarantine, topics.dead_letter, topics.ledger):
+        yield topic(Operation.WRITE, own(agency.id))
     # The group that receives has the name of the inbox.
     yield Permission(principal, Operation.READ, Resource.GROUP, topics.inbox(agency.id))
 

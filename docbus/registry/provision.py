@@ -5,7 +5,7 @@ Run again, it changes nothing. A closed agency's topics stay as they are, since 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ CHUNK_TOPICS = 500
 """Topics asked about or changed in one call; bounds a broker's work and the size of its answer."""
 _PARTITIONS = "partitions"
 _TOPIC = "topic"
+_RETENTION = "retention.ms"
 
 
 class Action(StrEnum):
@@ -53,16 +54,24 @@ class Provisioned:
     left: tuple[Step, ...]
 
 
-def intended(snapshot: TrustSnapshot, content_retention_ms: int = CONTENT_RETENTION_MS) -> list[TopicSpec]:
+def intended(snapshot: TrustSnapshot, content_retention_ms: int | None = CONTENT_RETENTION_MS) -> list[TopicSpec]:
     """Return every topic that a directory asks for: its own, and those of every open agency."""
     specs = [topics.spec_of(topics.DIRECTORY)]
     for agency in snapshot.agencies():
-        if agency.closed_at is None:
-            specs += [
-                topics.spec_of(t, partitions=_partitions(t, agency), content_retention_ms=content_retention_ms)
-                for t in topics.agency_topics(agency.id)
-            ]
+        specs += intended_of(agency, content_retention_ms)
     return specs
+
+
+def intended_of(agency: Agency, content_retention_ms: int | None = CONTENT_RETENTION_MS) -> list[TopicSpec]:
+    """Return the topics of one agency; none if it is closed.
+
+    Args:
+        agency: As the directory has it.
+        content_retention_ms: For how long its content topic keeps its parts; None leaves that to whoever provisions.
+    """
+    if agency.closed_at is not None:
+        return []
+    return [_spec(topic, agency, content_retention_ms) for topic in topics.agency_topics(agency.id)]
 
 
 async def plan(
@@ -78,8 +87,17 @@ async def plan(
     Raises:
         TransportError: No broker answers, or asking is not allowed.
     """
+    return await plan_for(transport, intended(snapshot, content_retention_ms))
+
+
+async def plan_for(transport: Transport, wanted: Sequence[TopicSpec]) -> list[Step]:
+    """Return what differs between the brokers and some topics as they are meant to be; changes nothing.
+
+    Raises:
+        TransportError: As :func:`plan`.
+    """
     steps: list[Step] = []
-    for specs in _chunks(intended(snapshot, content_retention_ms)):
+    for specs in _chunks(wanted):
         found: dict[str, list[Difference]] = {}
         for difference in await transport.compare(specs):
             found.setdefault(difference.topic, []).append(difference)
@@ -106,6 +124,16 @@ async def apply(transport: Transport, steps: Sequence[Step]) -> Provisioned:
         configured=tuple(configured),
         left=tuple(step for step in steps if step.action is Action.UNCHANGEABLE),
     )
+
+
+def _spec(topic: str, agency: Agency, content_retention_ms: int | None) -> TopicSpec:
+    partitions = _partitions(topic, agency)
+    if content_retention_ms is not None:
+        return topics.spec_of(topic, partitions=partitions, content_retention_ms=content_retention_ms)
+    spec = topics.spec_of(topic, partitions=partitions)
+    if topics.kind_of(topic) != topics.CONTENT:
+        return spec
+    return replace(spec, configuration={name: v for name, v in spec.configuration.items() if name != _RETENTION})
 
 
 def _partitions(topic: str, agency: Agency) -> int:

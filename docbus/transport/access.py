@@ -19,6 +19,7 @@ class Operation(StrEnum):
 
     READ = "read"
     WRITE = "write"
+    DESCRIBE_CONFIGS = "describe configurations of"
     OTHER = "other"
     """Something that docbus never gives, such as creating, altering or all."""
 

@@ -28,7 +28,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from docbus.errors import BrokerUnavailableError, TopicMissingError, TransportError
+from docbus.errors import AccessDeniedError, BrokerUnavailableError, TopicMissingError, TransportError
 from docbus.transport.kafka_frames import install
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Connector:
         if isinstance(error, UnknownTopicOrPartitionError):
             return TopicMissingError(f"{what}: no such topic", hint="Create it with `docbus provision`.")
         if isinstance(error, _FORBIDDEN):
-            return TransportError(
+            return AccessDeniedError(
                 f"{what}: the brokers do not allow it ({type(error).__name__})",
                 hint="Ask whoever runs the brokers for the access rights of this agency.",
             )

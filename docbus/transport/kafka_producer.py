@@ -30,7 +30,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from docbus.errors import AppendUnknownError, RecordRefusedError, TopicMissingError, TransportError
+from docbus.errors import AccessDeniedError, AppendUnknownError, RecordRefusedError, TopicMissingError, TransportError
 from docbus.limits import KIB, MIB
 from docbus.transport.kafka_client import FAILURES, SharedClient
 from docbus.transport.partitioner import place_of
@@ -140,7 +140,7 @@ class KafkaAppender:
         try:
             partitions = await self._admin.partitions({record.topic for record in records})
         except TransportError as error:
-            if type(error) is TransportError:
+            if type(error) in (TransportError, AccessDeniedError):
                 # Not absent and not missing: hidden from this agency.
                 raise RecordRefusedError(error.text, hint=error.hint) from error
             raise

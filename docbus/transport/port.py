@@ -169,7 +169,8 @@ class Subscription(Protocol):
 
         Raises:
             BrokerUnavailableError: Nothing has answered for several seconds. Fetch again: it goes on trying.
-            TransportError: Reading is not allowed, or the broker's copy is damaged. Fetching again tries again.
+            AccessDeniedError: Reading is not allowed. Fetching again tries again.
+            TransportError: The broker's copy is damaged. Fetching again tries again.
         """
         ...
 
@@ -280,8 +281,9 @@ class Transport(Protocol):
         Raises:
             TopicMissingError: There is no such topic or partition.
             BrokerUnavailableError: No broker answers.
-            TransportError: Reading is not allowed, the copy is damaged, or the offset lies beyond the end, which means
-                that the topic was truncated or made anew.
+            AccessDeniedError: Reading is not allowed.
+            TransportError: The copy is damaged, or the offset lies beyond the end, which means that the topic was
+                truncated or made anew.
         """
         ...
 

@@ -29,6 +29,7 @@ NO_BOUNDS = {
     "docbus.edxml.archive._MAX_COMMENT_BYTES": "a field of the zip format, two bytes wide",
     "docbus.edxml.archive._MAX_DIRECTORY_BYTES": "what an entry of a zip can have by its format",
     "docbus.edxml.parser._CHUNK_BYTES": "a step in which a file is parsed",
+    "docbus.producers.clock_guard.LONGEST_TRIAL_SECONDS": "a wait",
     "docbus.producers.journey.LONGEST_POLL_SECONDS": "a wait",
     "docbus.producers.publisher.WORKERS": "threads of a pool; what they work on, MAX_DOCUMENTS bounds",
     "docbus.settings.MAX_PORT": "a port of TCP",

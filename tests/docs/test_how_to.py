@@ -174,6 +174,11 @@ def test_keys_are_rotated_and_revoked(exchange: Path) -> None:
     assert [] == wrong_lines("docs/how-to/rotate-or-revoke-a-key.md", exchange)
 
 
+def test_installation_is_checked(exchange: Path) -> None:
+    """The commands check folders of each kind, and name a key that is open to others with the remedy."""
+    assert [] == wrong_lines("docs/how-to/check-an-installation.md", exchange)
+
+
 def test_registrar_is_run(exchange: Path) -> None:
     """The commands share the registrar's keys out, suspend, move and delegate, and print what the page shows."""
     assert [] == wrong_lines("docs/how-to/run-the-registrar.md", exchange)

@@ -25,6 +25,7 @@ from aiokafka.errors import (
 
 from docbus.client.agency import Agency
 from docbus.client.connect import open_registrar, started_transport, transport_of
+from docbus.client.doctor.examination import examine
 from docbus.client.founding import found_agency, found_registrar
 from docbus.clock import SystemClock
 from docbus.documents.file import File
@@ -244,6 +245,18 @@ async def test_nothing_is_listed_that_is_not_to_be_seen(guarded: Guarded, attack
     assert topics.inbox(HANOI) not in {name for name, *_ in groups}
 
 
+async def test_only_what_may_be_read_is_described(attacker: KafkaTransport) -> None:
+    """How long content is kept, and how its own topics are configured, an agency sees; of others nothing else."""
+    names = [topics.DIRECTORY, topics.content(HANOI), *topics.agency_topics(HOSTILE)]
+
+    found = await attacker.describe(names)
+
+    assert {"retention.ms"} <= set.intersection(*(set(found[name].configuration) for name in names))  # type: ignore[union-attr] # all are there
+    for topic in (topics.inbox(HANOI), topics.quarantine(HANOI)):
+        with pytest.raises(TransportError, match=REFUSED):
+            assert {topic: None} != await attacker.describe([topic])
+
+
 async def test_no_topic_is_created_or_changed(guarded: Guarded, attacker: KafkaTransport) -> None:
     """Neither a topic of an agency that is to come, nor how long the attacker's own is kept."""
     with pytest.raises(TransportError, match=REFUSED):
@@ -351,6 +364,14 @@ async def test_provisioning_follows_the_directory(guarded: Guarded) -> None:
                 await transport.read(topics.inbox("vn:H53"), 0, 0, max_records=1, max_bytes=1000, wait=1.0)
         finally:
             await transport.aclose()
+
+
+async def test_doctor_finds_all_that_an_agency_needs(guarded: Guarded) -> None:
+    """With what provisioning allows it, an agency can ask for everything that the doctor asks for."""
+    found = {one.check: one for one in await examine(guarded.folder / "H26", SystemClock())}
+
+    assert [] == [one for one in found.values() if one.outcome == "failed"]
+    assert ["passed"] * 3 == [found[check].outcome for check in ("brokers", "topics", "access")]
 
 
 async def test_quotas_are_set_at_the_brokers(guarded: Guarded) -> None:

@@ -91,6 +91,16 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Migratio
     return newest
 
 
+def schema_of(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
+    """Return the number of a file's schema, and that of the newest one, to which the next start brings it.
+
+    Raises:
+        StorageError: The file belongs to another program, or to a newer docbus.
+    """
+    newest = len(migrations())
+    return _check(connection, path, newest), newest
+
+
 def _check(connection: sqlite3.Connection, path: Path, newest: int) -> int:
     """Return the schema's number; raise if the file is not one that this docbus may write."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])

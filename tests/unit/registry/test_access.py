@@ -58,17 +58,13 @@ def builder() -> DirectoryBuilder:
 
 def test_agency_may_do_what_it_needs_and_nothing_else(builder: DirectoryBuilder) -> None:
     """It reads the directory, all content and what is its own, writes to all inboxes and to what is its own."""
+    own = {f"docbus.{kind}.vn.H26" for kind in ("quarantine", "dead-letter", "ledger")}
+    seen = {("docbus.directory", False), ("docbus.content.", True), ("docbus.inbox.vn.H26", False)}
     expected = {
-        (READ, TOPIC, "docbus.directory", False),
-        (READ, TOPIC, "docbus.content.", True),
+        *((operation, TOPIC, *one) for operation in (READ, Operation.DESCRIBE_CONFIGS) for one in seen),
+        *((operation, TOPIC, name, False) for operation in (READ, WRITE, Operation.DESCRIBE_CONFIGS) for name in own),
         (WRITE, TOPIC, "docbus.inbox.", True),
         (WRITE, TOPIC, "docbus.content.vn.H26", False),
-        (READ, TOPIC, "docbus.inbox.vn.H26", False),
-        *(
-            (operation, TOPIC, f"docbus.{kind}.vn.H26", False)
-            for operation in (READ, WRITE)
-            for kind in ("quarantine", "dead-letter", "ledger")
-        ),
         (READ, GROUP, "docbus.inbox.vn.H26", False),
     }
 

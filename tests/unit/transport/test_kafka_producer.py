@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from docbus.errors import AccessDeniedError, RecordRefusedError, TopicMissingError, TransportError
 from docbus.transport import kafka_producer as module
 from docbus.transport.kafka_admin import CHUNK_TOPICS, _chunks
 from docbus.transport.kafka_producer import (
@@ -19,9 +21,6 @@ from docbus.transport.kafka_producer import (
     _Queue,
 )
 from docbus.transport.port import NewRecord
-
-if TYPE_CHECKING:
-    import pytest
 
 VALUE_BYTES = 256 << 10
 
@@ -92,3 +91,23 @@ async def test_rounds_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     await asyncio.gather(*(producer.append([]) for _ in range(10)))
 
     assert MAX_ROUNDS_AT_ONCE == most
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (AccessDeniedError, RecordRefusedError),
+        (TransportError, RecordRefusedError),
+        (TopicMissingError, TopicMissingError),
+    ],
+)
+async def test_topic_that_is_hidden_refuses_a_record(error: type[Exception], expected: type[Exception]) -> None:
+    """A topic that this user may not see takes no record of it, ever; one that is missing may be made."""
+
+    async def partitions(_topics: object) -> dict[str, int]:
+        raise error("asking for topic t")
+
+    appender = KafkaAppender(SimpleNamespace(options={}), SimpleNamespace(partitions=partitions))
+
+    with pytest.raises(expected, match="asking for topic t"):
+        await appender.append([NewRecord(topic="t", key=None, value=b"")])
