@@ -134,6 +134,11 @@ def figures(status: AgencyStatus, *, now_ms: int) -> Iterator[Figure]:
         age(directory.made_at) if directory is not None and judged else None,
     )
     yield _one(
+        "clock_ahead_seconds",
+        "By how much the clock is ahead of the brokers'; from 300 on nothing is signed.",
+        None if status.clock_ahead_ms is None else status.clock_ahead_ms / _MS,
+    )
+    yield _one(
         "certificate_expiry_timestamp_seconds",
         "When the certificate ends under which this agency signs, since 1970.",
         None if status.certificate_expires_at is None else status.certificate_expires_at / _MS,

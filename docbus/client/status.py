@@ -75,6 +75,8 @@ class AgencyStatus:
         trouble: Why the bus cannot be reached or read; everything else is true all the same.
         sending: Which process of this folder sends, or None.
         receiving: Which process of this folder receives, or None.
+        clock_ahead_ms: By how many milliseconds this process's clock is ahead of the brokers', which stops signing from
+            five minutes on; None if it has sent nothing yet, or another process sends.
         expiry: When large content begins to expire that was not fetched; None if the bus cannot be reached.
     """
 
@@ -94,6 +96,7 @@ class AgencyStatus:
     sending: str | None
     receiving: str | None
     expiry: ContentExpiry | None
+    clock_ahead_ms: float | None = None
 
 
 async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
@@ -125,6 +128,7 @@ async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
         sending=holder_of(agency.settings.folder / OUTBOX_LOCK),
         receiving=holder_of(agency.settings.folder / INBOX_LOCK),
         expiry=expiry,
+        clock_ahead_ms=agency.clock_ahead_ms,
     )
 
 

@@ -47,13 +47,18 @@ class ClockGuard:
         self._pause = FIRST_TRIAL_SECONDS
         self._trial_at = 0.0
 
-    def room(self) -> int | None:
-        """Return how many statements may be signed: None for any number, 0 for none, 1 for a trial."""
+    def ahead_ms(self) -> float | None:
+        """Return by how many milliseconds the clock is ahead of the brokers'; None if nothing was acknowledged yet."""
         stamp = self._stamp()
         if stamp is None:
             return None
-        now = self._clock.monotonic()
-        ahead_ms = self._clock.now_ms() - (stamp.at_ms + (now - stamp.monotonic) * 1000)
+        return self._clock.now_ms() - (stamp.at_ms + (self._clock.monotonic() - stamp.monotonic) * 1000)
+
+    def room(self) -> int | None:
+        """Return how many statements may be signed: None for any number, 0 for none, 1 for a trial."""
+        ahead_ms, stamp, now = self.ahead_ms(), self._stamp(), self._clock.monotonic()
+        if ahead_ms is None or stamp is None:
+            return None
         if ahead_ms <= MAX_CLOCK_SKEW_MS:
             if self._judged is not None:
                 log.info("clock.right")

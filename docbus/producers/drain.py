@@ -106,6 +106,11 @@ class Drain:
         """Whether the last round found nothing to do, and the next waits for something."""
         self._prune_at = 0.0
 
+    @property
+    def clock_ahead_ms(self) -> float | None:
+        """Milliseconds by which the clock is ahead of the brokers'; None if they have acknowledged nothing yet."""
+        return self._sealing.clock_ahead_ms
+
     def wake(self) -> None:
         """Say, on the loop, that something was put into the outbox; without it the loop finds out by itself."""
         self._wake.set()

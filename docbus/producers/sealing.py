@@ -89,6 +89,11 @@ class Sealing:
         self._guard = ClockGuard(clock, stamp)
 
     @property
+    def clock_ahead_ms(self) -> float | None:
+        """As :meth:`docbus.producers.clock_guard.ClockGuard.ahead_ms`."""
+        return self._guard.ahead_ms()
+
+    @property
     def suspended_at(self) -> int | None:
         """Directory entry by which the agency is suspended, so that it may sign nothing; None if it is not."""
         own = self._snapshot().agency(self._sealer.sender)

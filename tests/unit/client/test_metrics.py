@@ -74,6 +74,7 @@ def test_figures_say_what_status_says(tmp_path: Path) -> None:
             ),
         ),
         lag={0: 12, 1: 0},
+        clock_ahead_ms=90_000.0,
     )
 
     found = samples(exposition(status))
@@ -95,6 +96,7 @@ def test_figures_say_what_status_says(tmp_path: Path) -> None:
         ("docbus_quarantine_records", "signature_invalid"): 3.0,
         ("docbus_dead_letter_records", "sink_rejected"): 1.0,
         ("docbus_certificate_expiry_timestamp_seconds", ""): EXPIRES_AT / 1000,
+        ("docbus_clock_ahead_seconds", ""): 90.0,
     }
     assert expected == {name: found.get(name) for name in expected}
 

@@ -126,3 +126,15 @@ def test_trial_without_an_answer_is_made_again() -> None:
     assert (1, 0) == (guard.room(), guard.room())
     clock.advance(2 * FIRST_TRIAL_SECONDS)
     assert 1 == guard.room()
+
+
+def test_distance_is_told_as_long_as_it_is_known() -> None:
+    """Ahead above 0, behind below it, and nothing before the first acknowledgement."""
+    guard, brokers, clock = guarded()
+    before = guard.ahead_ms()
+    brokers.acknowledge()
+    clock.advance(60)
+    right = guard.ahead_ms()
+    clock.ms -= 1000
+
+    assert (None, 0.0, -1000.0) == (before, right, guard.ahead_ms())
