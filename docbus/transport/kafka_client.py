@@ -271,6 +271,10 @@ async def dispose(client: Any) -> None:
     inner = getattr(client, "client", None) or getattr(client, "_client", None)
     if inner is not None:
         await _bounded(inner.close())
+    fetcher = getattr(client, "_fetcher", None)
+    if fetcher is not None:
+        # A client is part of cycles, and stays until a garbage collection; megabytes that it has read ahead must not.
+        fetcher._records.clear()  # noqa: SLF001 - stop() leaves them
 
 
 def _fail_batches(accumulator: Any) -> None:

@@ -5,6 +5,7 @@ A broker says in four bytes how long an answer is, up to 2 GiB, and aiokafka wai
 
 from __future__ import annotations
 
+import weakref
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,12 +27,14 @@ def bounded(reader: StreamReader) -> None:
 
     aiokafka closes the connection on such an error and builds another, as if the broker had gone.
     """
-    whole = reader.readexactly
+    whole = type(reader).readexactly
+    # A reader that referred to itself would keep what it has buffered of an answer when its connection is gone.
+    itself: StreamReader = weakref.proxy(reader)
 
     async def readexactly(size: int) -> bytes:
         if size > MAX_FRAME_BYTES:
             raise ConnectionError(f"the broker announces an answer of {size:,} bytes; {MAX_FRAME_BYTES:,} are read")
-        return await whole(size)
+        return await whole(itself, size)
 
     reader.readexactly = readexactly  # type: ignore[assignment,method-assign] # aiokafka has no setting (0.14)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import weakref
 
 import pytest
@@ -44,3 +45,21 @@ async def test_an_answer_of_the_bound_is_waited_for() -> None:
 
     with pytest.raises(asyncio.IncompleteReadError):
         await AIOKafkaConnection._read(weakref.ref(connection))
+
+
+async def test_what_a_closed_connection_has_buffered_is_freed_at_once() -> None:
+    """A connection that ends in the middle of an answer keeps nothing of it until some garbage collection."""
+    connection = Connection()
+    connection._reader.feed_data((50).to_bytes(4, "big") + b"beginning")
+    reading = asyncio.create_task(AIOKafkaConnection._read(weakref.ref(connection)))
+    await asyncio.sleep(0)
+    alive = weakref.ref(connection._reader)
+    gc.disable()
+    try:
+        reading.cancel()
+        await asyncio.wait({reading})
+        del connection, reading
+
+        assert alive() is None
+    finally:
+        gc.enable()

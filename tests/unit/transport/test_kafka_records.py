@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
@@ -21,7 +24,17 @@ from docbus.transport.kafka_records import (
 from tests.support.batches import RECORDS_AT, compressed, encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Let nothing be freed but what nobody refers to any more."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def batch(*names: str) -> bytes:
@@ -59,6 +72,22 @@ def test_consumers_read_with_it() -> None:
     """Aiokafka's fetcher makes its records with ours, wherever a consumer of docbus is made."""
     assert callable(group_less)
     assert TolerantRecords is fetcher.MemoryRecords
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_an_answer_that_is_dropped_is_freed_at_once(taken: int) -> None:
+    """A fetched answer whose rest nobody reads is gone with the last reference to it, without a garbage collection."""
+    answer = fetcher.MemoryRecords(batch("a", "b", "c"))
+    alive = weakref.ref(answer)
+    records = fetcher.PartitionRecords(TopicPartition("t", 0), answer, [], 0, None, None, True, fetcher.READ_COMMITTED)
+    del answer
+
+    assert taken == len([next(records) for _ in range(taken)])
+    assert alive() is not None
+    del records
+
+    assert alive() is None
 
 
 def test_header_name_that_is_not_utf8_is_escaped() -> None:
