@@ -31,15 +31,16 @@ SOON_DAYS = 60
 """Days before its end from which on a certificate is worth a word: an authority may take weeks for another."""
 
 
-def transport_of(bus: Bus, folder: Path) -> Transport:
+def transport_of(bus: Bus, folder: Path, *, make: bool = False) -> Transport:
     """Return the transport of a bus, not started; relative files are seen from the folder.
 
+    The file of an embedded bus is made only by whoever founds an exchange on it, who says ``make``.
     The adapters are imported here, so that a command that needs none does not pay for loading them.
     """
     if isinstance(bus, EmbeddedSettings):
         from docbus.transport.sqlite import SqliteTransport
 
-        return SqliteTransport(bus.file if bus.file.is_absolute() else folder / bus.file)
+        return SqliteTransport(bus.file if bus.file.is_absolute() else folder / bus.file, make=make)
     from docbus.transport.kafka import KafkaSettings, KafkaTransport
 
     def seen(path: Path | None) -> Path | None:

@@ -78,7 +78,7 @@ async def found_registrar(
     key = generate_signing_key(profile)
     with _new_folder(folder) as made:
         write_new(made, folder / "keys" / "registrar.pem", private_key_pem(key), PRIVATE_MODE)
-        transport = transport_of(bus, Path.cwd())
+        transport = transport_of(bus, Path.cwd(), make=True)
         await transport.start()
         try:
             registrar = await Registrar.init(

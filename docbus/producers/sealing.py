@@ -93,12 +93,6 @@ class Sealing:
         """As :meth:`docbus.producers.clock_guard.ClockGuard.ahead_ms`."""
         return self._guard.ahead_ms()
 
-    @property
-    def suspended_at(self) -> int | None:
-        """Directory entry by which the agency is suspended, so that it may sign nothing; None if it is not."""
-        own = self._snapshot().agency(self._sealer.sender)
-        return None if own is None else own.suspended_at
-
     def seal_next(self) -> SealedBatch:
         """Seal and store the next batch; blocks.
 
@@ -109,7 +103,7 @@ class Sealing:
         Raises:
             StorageError: It could not be stored; everything waits as before.
         """
-        room = 0 if self._is_suspended() else self._guard.room()
+        room = self._guard.room()
         if room == 0:
             return SealedBatch([], 0)
         for _ in range(_ATTEMPTS):
@@ -117,6 +111,8 @@ class Sealing:
             if not waiting:
                 break
             snapshot = self._snapshot()
+            if self._is_suspended(snapshot):
+                break
             now_ms = no_earlier(self._clock, snapshot.made_at)
             able, failed = examine(waiting, snapshot, sender=self._sealer.sender, now_ms=now_ms)
             sealed = self._seal(able, ground, snapshot, now_ms) if able else []
@@ -137,9 +133,10 @@ class Sealing:
             return SealedBatch(copies, len(failed))
         return SealedBatch([], 0)
 
-    def _is_suspended(self) -> bool:
-        """Tell whether nothing may be signed now, and say so in the log once each time."""
-        entry = self.suspended_at
+    def _is_suspended(self, snapshot: TrustSnapshot) -> bool:
+        """Tell whether the directory lets this agency sign nothing now, and say so in the log once each time."""
+        own = snapshot.agency(self._sealer.sender)
+        entry = None if own is None else own.suspended_at
         if entry != self._told:
             if entry is not None:
                 log.error("outbox.suspended", agency=self._sealer.sender, entry=entry)

@@ -34,8 +34,9 @@ class SqliteTransport:
     """See :class:`docbus.transport.port.Transport`.
 
     Args:
-        path: The file; made if it is not there. Locks of groups lie beside it, in ``<path>.groups``.
+        path: The file. Locks of groups lie beside it, in ``<path>.groups``.
         clock: Stamps what is stored, and says what has expired.
+        make: Make the file if it is not there.
     """
 
     access = None
@@ -43,11 +44,11 @@ class SqliteTransport:
     stamp = None
     """Time comes from this machine's own clock."""
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None, *, make: bool = True) -> None:
         """Open nothing yet."""
         self.path = path
         self._clock = clock or SystemClock()
-        self._file = BusFile(path)
+        self._file = BusFile(path, make=make)
         self._watch = ChangeWatch(self._file)
         self._retention = Retention(path)
 

@@ -63,21 +63,28 @@ CREATE TABLE positions (
 
 
 class BusFile:
-    """One connection, used by one thread of its own, so that the event loop never waits for the disk."""
+    """One connection, used by one thread of its own, so that the event loop never waits for the disk.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        make: Make it if it is not there; otherwise that is an error, as an empty bus in the place of one that was moved
+            looks like one that has lost everything.
+    """
+
+    def __init__(self, path: Path, *, make: bool = True) -> None:
         """Open nothing yet."""
         self.path = path
+        self._make = make
         self._worker: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._opening = asyncio.Lock()
         self._wanted = False
 
     async def open(self) -> None:
-        """Open the file, and make it and its tables if they are not there. A second call does nothing.
+        """Open the file, and make it and its tables if they may be made. A second call does nothing.
 
         Raises:
-            BrokerUnavailableError: It cannot be opened, or is not a bus.
+            BrokerUnavailableError: It is not there, cannot be opened, or is not a bus.
             DiskFullError: There is no room for it.
         """
         self._wanted = True
@@ -150,6 +157,12 @@ class BusFile:
             raise TransportError(f"the bus file {self.path} was closed") from error
 
     def _open(self) -> sqlite3.Connection:
+        if not self._make and not _has_content(self.path):
+            raise BrokerUnavailableError(
+                f"the bus file {self.path} cannot be found",
+                hint="Put it back, with the -wal and -shm beside it, or correct file under [embedded] in docbus.toml:"
+                " only `docbus registrar init` makes one.",
+            )
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
@@ -184,6 +197,13 @@ class BusFile:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={FORMAT}")
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
