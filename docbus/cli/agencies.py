@@ -73,6 +73,7 @@ def show(
         write_json(
             _summary(agency)
             | {"certificates": [_certificate(found) for found in grants], "encryption_keys": _keys(agency)}
+            | {"parent": snapshot.parent(agency.id), "delegations": _delegations(snapshot, agency)}
         )
         return
     parent = snapshot.parent(agency.id)
@@ -97,6 +98,14 @@ def show(
     table(("certificate", "profile", "state", "valid from", "until"), rows)
     line()
     table(("encryption key", "state"), [(key["digest"], key["state"]) for key in _keys(agency)])
+    delegated = _delegations(snapshot, agency)
+    if delegated:
+        line()
+        terms = [
+            (one["delegate"], one["agency"], ", ".join(one["kinds"]) or "all", one["from"], one["until"], one["entry"])
+            for one in delegated
+        ]
+        table(("sends", "for", "kinds", "from", "until", "by entry"), [tuple(map(str, row)) for row in terms])
 
 
 def read_directory(session: Session, at: str | None = None) -> TrustSnapshot:
@@ -167,6 +176,20 @@ def _certificate(grant: CertificateGrant) -> dict[str, Any]:
         "not_before": when(grant.not_before_ms),
         "not_after": when(grant.not_after_ms),
     }
+
+
+def _delegations(snapshot: TrustSnapshot, agency: Agency) -> list[dict[str, Any]]:
+    return [
+        {
+            "delegate": one.delegate,
+            "agency": one.agency,
+            "kinds": one.kinds,
+            "from": when(one.not_before_ms),
+            "until": when(one.not_after_ms),
+            "entry": one.granted_at,
+        }
+        for one in snapshot.delegations(agency.id)
+    ]
 
 
 def _keys(agency: Agency) -> list[dict[str, Any]]:

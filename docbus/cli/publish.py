@@ -67,7 +67,9 @@ def publish(
     reply_to: Annotated[
         str | None, typer.Option(metavar="CODE/ID[@REVISION]", help="The document that it answers.")
     ] = None,
-    not_after: Annotated[str | None, typer.Option(metavar="TIME", help="Not to be delivered later.")] = None,
+    not_after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Recipients refuse it if the brokers have stored it later.")
+    ] = None,
     on_behalf_of: Annotated[
         str | None, typer.Option(metavar="CODE", help="The agency for which it is sent, by a delegation.")
     ] = None,
@@ -111,6 +113,7 @@ def publish(
 
         async with Agency.open(session.folder) as agency:
             if own:
+                await _warn_of_unknown(session, agency, own)
                 wanted["concerns"] = tuple(DocumentReference(sender=agency.id, **each._asdict()) for each in own)
             if answered is not None:
                 code, named = answered
@@ -124,11 +127,35 @@ def publish(
                     f"this agency is suspended by directory entry {sender.suspended_at}:"
                     " what is accepted is sent once it is reinstated"
                 )
+            if accepted.duplicate:
+                await _warn_of_failed(session, agency, accepted)
             return document, accepted, await _waited(session, agency, accepted, wait, timeout)
 
     document, accepted, journey = session.run(work())
     _show(session, document, accepted, journey, output)
     return 0 if journey is None or all(leg.state not in {"refused", "failed"} for leg in journey.legs) else 1
+
+
+async def _warn_of_unknown(session: Session, agency: Agency, own: Sequence[options.DocumentName]) -> None:
+    """Say what is not in this outbox: another one of the agency may have sent it, or the id has a typing error."""
+    from docbus.errors import DocumentError
+
+    for each in own:
+        try:
+            await agency.track(each.document_id, each.revision)
+        except DocumentError as error:
+            session.warn(f"{error.text}; recipients look for it under this id all the same")
+
+
+async def _warn_of_failed(session: Session, agency: Agency, accepted: Accepted) -> None:
+    """Say that the same document does not go out again where it has failed for good."""
+    journey = await agency.track(accepted.document_id, accepted.revision)
+    failed = [leg for leg in journey.legs if leg.state == "failed"]
+    if failed:
+        session.warn(
+            f"it has failed for {len(failed)} of {len(journey.legs)} recipients ({failed[0].reason}) and is not sent"
+            " again: publish it as the next revision, or under another id"
+        )
 
 
 def read_files(paths: Sequence[str], name: str | None) -> list[File | FileStream]:

@@ -67,7 +67,10 @@ def new(
         write_json(found)
     else:
         pairs(found)
-    session.note(f"Next: docbus -C FOLDER registrar --key {file} keys change --add {made.public}")
+    session.note(
+        f"Next: docbus -C FOLDER registrar --key {file} keys change --add {made.public},"
+        f" or for heartbeats alone: docbus -C FOLDER registrar keys change --add-heartbeat {made.public}"
+    )
 
 
 @app.command(

@@ -189,7 +189,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             kind: What the document does to those it concerns.
             in_reply_to: The document it answers.
             concerns: What a recall, update or replacement is about.
-            not_after: Milliseconds since 1970-01-01T00:00:00Z after which it must not be delivered.
+            not_after: Milliseconds since 1970-01-01T00:00:00Z; recipients refuse what the brokers have stored later.
             properties: Further fields.
             on_behalf_of: Agency for which it is sent, by code, id or alias, if the directory has a delegation.
             progress: Told, from another thread, how many bytes are read, and of how many if that is known.

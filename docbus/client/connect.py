@@ -175,6 +175,23 @@ def check_granted(settings: Settings, certificate: bytes, snapshot: TrustSnapsho
         )
 
 
+def check_decrypters(decrypters: Sequence[Decrypter], snapshot: TrustSnapshot, own: str) -> None:
+    """Refuse to receive with keys that open nothing of what others send: all of it would go to quarantine.
+
+    Raises:
+        KeyFileError: The newest encryption key that the directory grants the agency is not among them.
+    """
+    agency = snapshot.agency(own)
+    if agency is None or agency.closed_at is not None:
+        return
+    wanted = agency.encrypter.digest
+    if wanted not in {decrypter.digest for decrypter in decrypters}:
+        raise KeyFileError(
+            f"none of the decryption keys of {own} opens what others encrypt to it, with {wanted.hex()[:16]}…",
+            hint="Put the key whose public half the directory has into encryption under [keys], and start again.",
+        )
+
+
 @asynccontextmanager
 async def open_registrar(
     folder: Path, *, clock: Clock, keys: Sequence[str] = (), beating: bool = False

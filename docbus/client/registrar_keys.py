@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from docbus.client.new_files import PRIVATE_MODE, PUBLIC_MODE, write_new
 from docbus.errors import ConfigurationError, IdentityError, KeyFileError
-from docbus.identity.keyfile import MAX_KEY_FILE_BYTES
+from docbus.identity.keyfile import MAX_KEY_FILE_BYTES, PUBLIC_SUFFIX
 from docbus.identity.signing import (
     generate_signing_key,
     load_public_key,
@@ -21,8 +21,6 @@ from docbus.wire.profiles import Profile
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-PUBLIC_SUFFIX = ".pub.pem"
 
 
 class MadeKey(NamedTuple):

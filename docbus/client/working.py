@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from docbus.client.connect import check_decrypters
 from docbus.client.monitor import Monitor
 from docbus.client.opened import OpenAgency
 from docbus.client.running import beside, either
@@ -104,7 +105,9 @@ class WorkingMethods(OpenAgency):
         Raises:
             LockedError: Another process receives for this folder.
             GroupBusyError: Another folder's process receives for this agency on the embedded transport.
+            KeyFileError: None of the decryption keys opens what others encrypt to this agency now.
         """
+        check_decrypters(self._decrypters, self.snapshot, self.id)
         await self._subscriber(sink, start).run(stop)
 
     def _subscriber(self, sink: Sink, start: Mapping[int, int] | None = None) -> Subscriber:

@@ -17,6 +17,8 @@ MAX_KEY_FILE_BYTES = 64 * 1024
 _WIDER_THAN_OWNER = stat.S_IRWXG | stat.S_IRWXO
 _BLOCK = re.compile(rb"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----\n?", re.DOTALL)
 _SCHEME = "file:"
+PUBLIC_SUFFIX = ".pub.pem"
+"""How the name of a file ends that docbus has made for a public key."""
 
 
 def path_of(uri: str) -> Path:
@@ -44,6 +46,10 @@ def read_private_keys(uri: str) -> list[object]:
         KeyFileError: The file is missing, unreadable, open to others, or holds something else.
     """
     path = path_of(uri)
+    if path.name.endswith(PUBLIC_SUFFIX):
+        raise KeyFileError(
+            f"the key file {path} holds a public key", hint="Name the private one, which was made beside it."
+        )
     blocks = _BLOCK.findall(_read(path))
     if not blocks:
         raise KeyFileError(f"the key file {path} has no PEM block", hint="A private key in PKCS#8, PEM, is expected.")

@@ -47,7 +47,10 @@ def terms_of(named: Genesis | RegistrarRotation) -> RegistrarTerms:
     if keys.keys() & heartbeat_keys.keys():
         raise IdentityError("a key signs every entry and is a key for heartbeats, too")
     if not 1 <= named.threshold <= len(keys) <= MAX_SIGNATURES or len(heartbeat_keys) > MAX_SIGNATURES:
-        raise IdentityError(f"threshold {named.threshold} of {len(keys)} keys, at most {MAX_SIGNATURES}")
+        raise IdentityError(
+            f"{named.threshold} of {len(keys)} keys would have to sign; there have to be that many, and at most"
+            f" {MAX_SIGNATURES}"
+        )
     return RegistrarTerms(keys, named.threshold, heartbeat_keys)
 
 

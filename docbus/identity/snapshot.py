@@ -137,6 +137,14 @@ class TrustSnapshot:
         """
         return self._state.delegations.at(delegation_key(agency_id, delegate), self._until(position))
 
+    def delegations(self, agency_id: str) -> list[DelegationGrant]:
+        """Return the delegations in which an agency is either of the two, and that were not ended, oldest first."""
+        found = [self._state.delegations.at(key, self.position) for key in self._state.delegations.keys()]  # noqa: SIM118 - not a dict
+        return sorted(
+            (one for one in found if one and one.ended_at is None and agency_id in (one.agency, one.delegate)),
+            key=lambda one: one.granted_at,
+        )
+
     @property
     def registrar(self) -> RegistrarTerms:
         """Whose signatures the next entry needs.

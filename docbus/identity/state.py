@@ -41,6 +41,10 @@ class Versions(Generic[V]):
             node = node[2]  # type: ignore[assignment] # a node of the same shape, or None
         return None
 
+    def keys(self) -> list[str | bytes]:
+        """Return everything that has a version."""
+        return list(self._newest)
+
     def copy(self) -> Versions[V]:
         """Return another one with the same versions."""
         made: Versions[V] = Versions()

@@ -62,12 +62,16 @@ def test_document_is_sent_for_another_agency(exchange: Path, docbus: Callable[..
 
     assert (1, 0, 0) == (min(refused.code, 1), delegated.code, accepted.code)
     assert "holds no delegation from vn:H37.02.02" in refused.err
+    shown = docbus("-C", "H26", "agency", "show", "H26", "--output", "json").json["delegations"]
+    assert [("vn:H26", "vn:H37.02.02", ["document"])] == [(d["delegate"], d["agency"], d["kinds"]) for d in shown]
+    assert "vn:H26  vn:H37.02.02  document" in docbus("-C", "H26", "agency", "show", "H37.02.02").out
     assert 0 == docbus("-C", "H26", "export", "trust", "-o", "trust.json").code
     (envelope,) = (exchange / "H26" / "documents").glob("*/envelope.bin")
     verified = docbus("verify", envelope, "--trust", "trust.json")
     assert "for       vn:H37.02.02" in verified.out
     assert 0 == docbus(*registrar, "undelegate", "H37.02.02", "--to", "H26", "--reason", "back").code
     assert "holds no delegation" in docbus(*publish).err
+    assert [] == docbus("-C", "H26", "agency", "show", "H26", "--output", "json").json["delegations"]
 
 
 @pytest.mark.parametrize("options", [("--kind", "letter"), ("--until", "tomorrow"), ("--from", "2026-01-01T00:00:00")])
@@ -142,3 +146,42 @@ def test_directory_is_shown_as_it_was(exchange: Path, docbus: Callable[..., Resu
     assert "has no entry 99" in docbus(*show, "99").err
     assert "begins later" in docbus(*show, "2020-01-01").err
     assert (2, True) == ((bad := docbus(*show, "yesterday")).code, "is not a time" in bad.err)
+
+
+def test_change_of_what_this_outbox_does_not_have_is_said(exchange: Path, docbus: Callable[..., Result]) -> None:
+    """Another outbox of the agency may have sent it, so it is accepted; a typing error is noticed."""
+    change = ("-C", "H26", "publish", "letter.txt", "--to", "H37.02.02", "--kind", "recall", "--concerns")
+    docbus("-C", "H26", "publish", "letter.txt", "--to", "H37.02.02", "--id", "known")
+
+    unknown, known = docbus(*change, "nope"), docbus(*change, "known")
+
+    assert (0, 0) == (unknown.code, known.code)
+    assert "warning: the outbox has no document nope" in unknown.err
+    assert "warning" not in known.err
+
+
+def test_same_document_whose_copy_has_failed_is_not_taken_for_sent(
+    exchange: Path, docbus: Callable[..., Result]
+) -> None:
+    """Publishing it again does nothing, which is said with the way out."""
+    registrar = ("-C", "registrar", "registrar")
+    delegate = (*registrar, "delegate", "H37.02.02", "--to", "H26", "--until", "2099-01-01", "--reason", "leave")
+    publish = ("-C", "H26", "publish", "letter.txt", "--to", "H26", "--on-behalf-of", "H37.02.02", "--id", "twice")
+    docbus(*delegate)
+    docbus(*publish)
+    docbus(*registrar, "undelegate", "H37.02.02", "--to", "H26", "--reason", "back")
+    docbus("-C", "H26", "publish", "letter.txt", "--to", "H26", "--wait", "sent")
+    docbus(*delegate)
+
+    again = docbus(*publish)
+
+    assert "failed for 1 of 1 recipients (delegation_missing) and is not sent again" in again.err
+
+
+def test_public_key_is_not_taken_for_a_private_one(exchange: Path, docbus: Callable[..., Result]) -> None:
+    """The file beside it is the one that is meant."""
+    docbus("registrar", "keys", "new", "b.pem")
+
+    result = docbus("-C", "registrar", "registrar", "--key", "b.pub.pem", "heartbeat")
+
+    assert "b.pub.pem holds a public key" in result.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,14 @@ from docbus.client.files import read_file
 from docbus.client.founding import found_agency
 from docbus.clock import SystemClock
 from docbus.documents.file import FileStream
-from docbus.errors import ConfigurationError, DirectoryError, DocumentError, IdentityError, KeyFileError
+from docbus.errors import (
+    BrokerUnavailableError,
+    ConfigurationError,
+    DirectoryError,
+    DocumentError,
+    IdentityError,
+    KeyFileError,
+)
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
 from docbus.transport.kafka import KafkaTransport
 from docbus.transport.sqlite import SqliteTransport
@@ -190,3 +198,25 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str, text: str) -> Non
 
     with pytest.raises(DocumentError, match=f"{name}.*{text}"):
         read_file(tmp_path / name)
+
+
+async def test_keys_that_open_nothing_receive_nothing(exchange: Exchange) -> None:
+    """An agency whose decryption key is another one's does not start to receive, and says why."""
+    folder = exchange.folder / TAY_NINH
+    shutil.copy(exchange.folder / HANOI / "keys" / "encryption.pem", folder / "keys" / "encryption.pem")
+
+    async with exchange.agency(TAY_NINH) as agency:
+        with pytest.raises(KeyFileError, match="none of the decryption keys of .* opens what others encrypt to it"):
+            await agency.run(stop=asyncio.Event(), send=False)
+
+
+async def test_bus_file_is_made_by_nobody_else(exchange: Exchange) -> None:
+    """Whoever founds an exchange makes its file; for all others a file that is not there is a bus that is away."""
+    (exchange.folder / "bus.db").rename(exchange.folder / "moved.db")
+    transport = open_transport(load_settings(exchange.folder / "auditor"))
+
+    with pytest.raises(BrokerUnavailableError, match="bus.db cannot be found"):
+        await transport.start()
+    await transport.aclose()
+
+    assert not (exchange.folder / "bus.db").exists()
