@@ -31,17 +31,23 @@ class SystemClock:
         return time.monotonic()
 
 
+MAX_LEAD_MS = 12 * 60 * 60 * 1000
+"""Milliseconds by which the registrar's clock is believed against one's own: what sets clocks back by itself is a wrong
+time zone. Whoever claims more would date everybody's statements as he likes."""
+
+
 def no_earlier(clock: Clock, signed_at: int) -> int:
     """Return the time, or that at which the registrar signed the directory's last entry if the clock says less.
 
     The clock was set back then: it must not date statements before the keys that sign them, or take such keys for not
-    valid yet.
+    valid yet. An entry that claims to be made more than :data:`MAX_LEAD_MS` from now says nothing about the time.
 
     Args:
         clock: What time it is here.
         signed_at: Milliseconds since 1970-01-01T00:00:00Z, of a trust snapshot.
     """
-    return max(clock.now_ms(), signed_at)
+    now_ms = clock.now_ms()
+    return signed_at if 0 < signed_at - now_ms <= MAX_LEAD_MS else now_ms
 
 
 def format_time(milliseconds: int) -> str:

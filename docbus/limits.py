@@ -72,6 +72,8 @@ MAX_ACT_REASON_BYTES = 1 * KIB
 # --- clocks ---------------------------------------------------------------------------------------
 MAX_CLOCK_SKEW_MS = 5 * 60 * 1000
 """Milliseconds by which a sender's clock may run ahead; beyond, a statement waits until its time has come."""
+MAX_TIME_MS = 253_402_300_799_999
+"""Milliseconds since 1970 of the last moment of the year 9999, beyond which calendars, and Python's, do not go."""
 
 # --- streams --------------------------------------------------------------------------------------
 MAX_OPEN_EPOCHS = 64

@@ -321,7 +321,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
 
     async def status(self) -> AgencyStatus:
         """Return what waits, what is missing, and what is in quarantine."""
-        return await agency_status(self, self._clock)
+        return await agency_status(self, self._clock, self._drain.clock_ahead_ms)
 
     def _snapshot_to_sign_under(self) -> TrustSnapshot:
         """Return the newest snapshot, if the key may still sign; what waits is sealed under the next key."""

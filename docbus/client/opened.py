@@ -49,11 +49,6 @@ class OpenAgency:
         return None if failure is None else failure.text
 
     @property
-    def clock_ahead_ms(self) -> float | None:
-        """Milliseconds by which the clock is ahead of the brokers'; None if this process has sent nothing yet."""
-        return self._drain.clock_ahead_ms
-
-    @property
     def snapshot(self) -> TrustSnapshot:
         """The directory as it is known now."""
         raise NotImplementedError

@@ -99,8 +99,8 @@ class AgencyStatus:
     clock_ahead_ms: float | None = None
 
 
-async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
-    """Read the state of an open agency."""
+async def agency_status(agency: OpenAgency, clock: Clock, clock_ahead_ms: float | None = None) -> AgencyStatus:
+    """Read the state of an open agency, to which its sending adds by how much the clock is ahead of the brokers'."""
     now_ms = clock.now_ms()
     outbox, late, inbox, seen = await agency.database.read_apart(lambda c: _local(c, agency.settings, now_ms))
     lag: dict[int, int] | None = None
@@ -128,7 +128,7 @@ async def agency_status(agency: OpenAgency, clock: Clock) -> AgencyStatus:
         sending=holder_of(agency.settings.folder / OUTBOX_LOCK),
         receiving=holder_of(agency.settings.folder / INBOX_LOCK),
         expiry=expiry,
-        clock_ahead_ms=agency.clock_ahead_ms,
+        clock_ahead_ms=clock_ahead_ms,
     )
 
 

@@ -155,7 +155,7 @@ class WorkingMethods(OpenAgency):
         if not await either(self._drain.holding, stop):
             return
         await Monitor(
-            read=lambda: agency_status(self, self._clock),
+            read=lambda: agency_status(self, self._clock, self._drain.clock_ahead_ms),
             clock=self._clock,
             address=self.settings.metrics.address,
         ).run(stop)

@@ -12,7 +12,7 @@ from docbus.consumers.aside import FOREIGN_PREFIX
 from docbus.consumers.parking import REQUESTED_PARTITION
 from docbus.consumers.spans import PARTITION, READ_BYTES, READ_RECORDS, READ_SECONDS, bounds_of
 from docbus.errors import TransportError
-from docbus.limits import MIB
+from docbus.limits import MAX_TIME_MS, MIB
 from docbus.transport import topics
 from docbus.transport.port import Record
 
@@ -29,8 +29,6 @@ INT64_END = 1 << 63
 """What a database takes for a number is less."""
 MAX_DIGITS = len(str(INT64_END))
 """Digits of a partition or an offset in our headers, which anybody who can write to the topic may have changed."""
-MAX_TIME_MS = 253_402_300_799_999
-"""The last millisecond of the year 9999, after which RFC 3339 has no times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

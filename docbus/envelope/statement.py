@@ -348,6 +348,8 @@ def _limit_document(body: DocumentBody) -> None:
         raise MalformedError("too many attachments or references")
     if body.attachments and sum(count_parts(attachment.size) for attachment in body.attachments) > MAX_PARTS:
         raise MalformedError(f"the attachments have more than {MAX_PARTS:,} parts")
+    if (body.kind == KINDS[0]) is bool(body.concerns):
+        raise MalformedError(f"a {body.kind} that concerns {len(body.concerns)} documents")
     if body.in_reply_to is not None:
         _limit_reference(body.in_reply_to)
     for reference in body.concerns:

@@ -12,6 +12,7 @@ RULES: dict[str, str] = {
     "entry_form": "An entry is of a version and kind that this software reads.",
     "environment": "All entries are of one environment.",
     "position": "Positions count from 0 without holes.",
+    "made_at": "An entry was made at a time that the calendar has, until the end of the year 9999.",
     "previous": "An entry names the hash of the one before.",
     "genesis_first": "The first entry is the genesis, and no other is.",
     "genesis_terms": "The genesis names keys that may sign, a threshold that they can meet, and freshness limits.",

@@ -29,7 +29,7 @@ from docbus.identity.registrar_terms import terms_of, verify_registrar
 from docbus.identity.rules import refusal
 from docbus.identity.standing import delegation_key, parent_of
 from docbus.identity.state import DirectoryState
-from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVIRONMENT_BYTES
+from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVIRONMENT_BYTES, MAX_TIME_MS
 from docbus.wire.pae import DIRECTORY_TYPE
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ class TrustSnapshot:
             return Freshness.NOT_JUDGED
         if self.is_stale(now_ms):
             return Freshness.STALE
-        return Freshness.OLD if self.age_ms(now_ms) > self.freshness_alarm_ms else Freshness.FRESH
+        # One from the future is no sign of life now: one of the clocks is wrong, or somebody lies ahead.
+        ahead = self.made_at > now_ms + MAX_CLOCK_SKEW_MS
+        return Freshness.OLD if ahead or self.age_ms(now_ms) > self.freshness_alarm_ms else Freshness.FRESH
 
     def certificate(self, digest: bytes) -> CertificateGrant | None:
         """Return the grant of a certificate (SHA-256 of its DER), or None if there was none up to here."""
@@ -335,6 +337,8 @@ class DirectoryReplay:
     def _check_chain(self, position: int, entry: entries.DirectoryEntry) -> None:
         if entry.version != entries.VERSION:
             raise refusal(position, "entry_form", f"version {entry.version} cannot be read by this version of docbus")
+        if not 0 <= entry.made_at <= MAX_TIME_MS:
+            raise refusal(position, "made_at", f"it was made at {entry.made_at} ms, which no calendar has")
         if entry.position != position:
             raise refusal(position, "position", f"it claims position {entry.position}")
         if position == 0:

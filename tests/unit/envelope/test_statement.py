@@ -145,8 +145,18 @@ BODIES: list[tuple[Letter, dict[str, Any], dict[str, Any]]] = [
     ),
     (DOCUMENT, {"attachments": (ATTACHMENT,)}, {"attachments": (ATTACHMENT._replace(size=0),)}),
     (DOCUMENT, {"attachments": (ATTACHMENT,)}, {"attachments": (ATTACHMENT._replace(size=-ATTACHMENT.size),)}),
-    (DOCUMENT, {"concerns": _references(MAX_CONCERNS)}, {"concerns": _references(MAX_CONCERNS + 1)}),
-    (DOCUMENT, {"concerns": _references(1)}, {"concerns": (Reference(HANOI, "", 1),)}),
+    (
+        DOCUMENT,
+        {"kind": "recall", "concerns": _references(MAX_CONCERNS)},
+        {"kind": "recall", "concerns": _references(MAX_CONCERNS + 1)},
+    ),
+    (
+        DOCUMENT,
+        {"kind": "recall", "concerns": _references(1)},
+        {"kind": "recall", "concerns": (Reference(HANOI, "", 1),)},
+    ),
+    (DOCUMENT, {"kind": "recall", "concerns": _references(1)}, {"concerns": _references(1)}),
+    (DOCUMENT, {"kind": "update", "concerns": _references(1)}, {"kind": "update"}),
     (
         DOCUMENT,
         {"in_reply_to": Reference(HANOI, LONGEST_ID, 1)},

@@ -18,6 +18,7 @@ from docbus.identity.rules import RULES, refusal
 from docbus.identity.signing import generate_signing_key, public_key_bytes
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.identity.standing import MAX_KINDS, MAX_LEVELS
+from docbus.limits import MAX_TIME_MS
 from docbus.wire.profiles import Profile
 from tests.support.directory import (
     NOW_MS,
@@ -196,6 +197,8 @@ ATTACKS: dict[str, tuple[str, Callable[[Log], bytes]]] = {
     "version 2": ("entry_form", lambda log: log.value(grant_of(log.new), version=2)),
     "unknown kind of change": ("entry_form", _unknown_kind),
     "another environment": ("environment", lambda log: log.value(grant_of(log.new), environment="other")),
+    "made before 1970": ("made_at", lambda log: log.value(grant_of(log.new), made_at=-1)),
+    "made after the year 9999": ("made_at", lambda log: log.value(grant_of(log.new), made_at=MAX_TIME_MS + 1)),
     "position skipped": (
         "position",
         lambda log: log.value(grant_of(log.new), position=len(log.builder.records) + 1),

@@ -402,13 +402,15 @@ def test_freshness_has_its_limits_in_the_genesis() -> None:
     assert [False, True] == [snapshot.is_stale(now) for now in (limit, limit + 1)]
 
 
-def test_clock_that_was_set_back_makes_nothing_old() -> None:
-    """An entry that seems to come from the future is of no age."""
+def test_entry_from_the_future_is_no_sign_of_life() -> None:
+    """It is of no age, and never stale; from five minutes on somebody has to look whose clock is wrong, or who lies."""
     builder = DirectoryBuilder()
     builder.append(entries.Heartbeat())
     snapshot = builder.snapshot()
+    now = snapshot.made_at - MAX_CLOCK_SKEW_MS
 
-    assert (0, Freshness.FRESH) == (snapshot.age_ms(0), snapshot.freshness(0))
+    assert (0, Freshness.OLD, False) == (snapshot.age_ms(0), snapshot.freshness(0), snapshot.is_stale(0))
+    assert [Freshness.FRESH, Freshness.OLD] == [snapshot.freshness(now), snapshot.freshness(now - 1)]
 
 
 def test_position_is_found_by_time() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from docbus.envelope.statement import Refusal
+from docbus.envelope.statement import Reference, Refusal
 from docbus.limits import MAX_CLOCK_SKEW_MS
 from docbus.verification import checks
 from tests.vectors.building.letters import (
     write_receipt,
 )
-from tests.vectors.building.world import ALL_OPEN, LANG_SON, NOW, TAY_NINH
+from tests.vectors.building.world import ALL_OPEN, HANOI, LANG_SON, NOW, TAY_NINH
 
 if TYPE_CHECKING:
     from docbus.verification.checks import Check
@@ -72,6 +72,18 @@ def malformed(make: Failing) -> None:
     body = letter.body
     documents: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         ("signed-document-id-empty", {"document_id": ""}, "The document id is empty.", "A document has an id."),
+        (
+            "signed-document-that-concerns",
+            {"concerns": (Reference(HANOI, "vector-document-other", 1),)},
+            "A plain document names another one that it concerns.",
+            "Only a recall, an update or a replacement concerns others.",
+        ),
+        (
+            "signed-recall-of-nothing",
+            {"kind": "recall"},
+            "A recall names nothing that it concerns.",
+            "A recall is about something.",
+        ),
         (
             "signed-document-id-too-long",
             {"document_id": "x" * (MAX_ID_BYTES + 1)},
