@@ -57,6 +57,11 @@ DIRECTORY_BROKEN = Kind(
     weight="incomplete",
     title="a directory entry that breaks a rule; nothing behind it was used",
 )
+BEGINNING_GONE = Kind(
+    code="beginning_gone",
+    weight="incomplete",
+    title="records at the beginning of an inbox that are gone, maybe before their time",
+)
 FOREIGN_STATUS = Kind(
     code="foreign_status", weight="notice", title="a status from or to somebody who has no part in it"
 )
@@ -79,6 +84,7 @@ KINDS = (
     RECEIPT_UNDECIDABLE,
     RECEIPT_OVERDUE,
     DIRECTORY_BROKEN,
+    BEGINNING_GONE,
     FOREIGN_STATUS,
     IMPOSSIBLE_STATUS,
     OFFSET_GAP,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from docbus.audit.assembly import Assembly
 from docbus.audit.bounds import AtTime, Bounding
-from docbus.audit.findings import DIRECTORY_BROKEN, KINDS, OFFSET_GAP, Findings, witness
+from docbus.audit.findings import BEGINNING_GONE, DIRECTORY_BROKEN, KINDS, OFFSET_GAP, Findings, witness
 from docbus.audit.places import MAX_OFFSET, Inboxes, Place
 from docbus.audit.reading import read_record
 from docbus.audit.reducer import Reducer
@@ -22,7 +22,7 @@ from docbus.audit.report import ReplayReport, Unreadable, verdict_of
 from docbus.errors import AuditError, DirectoryError, TransportError, WaitTimeoutError
 from docbus.limits import MIB
 from docbus.registry.reader import DirectoryReader
-from docbus.transport.topics import DIRECTORY
+from docbus.transport.topics import DAY_MS, DIRECTORY, INBOX_RETENTION_MS
 from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Replay:
         self._clock = clock
         self._agencies = agencies
         self._end = end
+        self._from_the_first = start is None
         self._progress = progress
         self._read_seconds = read_seconds
         self._directory = DirectoryReader(transport, genesis)
@@ -129,6 +130,9 @@ class Replay:
         inboxes = Inboxes(await self._bounding.inboxes(asked))
         snapshot = await self._read_directory()
         reducer = Reducer(inboxes, snapshot, as_of_ms=as_of)
+        for inbox in reducer.inboxes.all:
+            if inbox.start == inbox.end:
+                self._note_beginning(inbox, None)
         executor = ThreadPoolExecutor(1, thread_name_prefix="audit")
         try:
             await self._read_inboxes(reducer, executor)
@@ -245,8 +249,27 @@ class Replay:
         cursor.offset = last + 1
         return kept
 
+    def _note_beginning(self, inbox: Inbox, oldest: Record | None) -> None:
+        """Find where records before the first one that is left are gone, unless that one is as old as retention allows.
+
+        Where nothing was stored for long, retention may have taken them all the same: nothing that is left tells.
+        """
+        if not self._from_the_first or not inbox.start:
+            return
+        age_ms = 0 if oldest is None else self._clock.now_ms() - oldest.timestamp_ms
+        if age_ms >= INBOX_RETENTION_MS - DAY_MS:
+            return
+        left = "nothing is left" if oldest is None else f"the oldest that is left is {age_ms / DAY_MS:.1f} days old"
+        text = (
+            f"what lay before offset {inbox.start} of {inbox.topic}/{inbox.partition} is gone, and {left};"
+            f" retention takes what is older than {INBOX_RETENTION_MS // DAY_MS} days"
+        )
+        self._findings.add(BEGINNING_GONE, None, text, (witness(Place(inbox.topic, inbox.partition, inbox.start)),))
+
     def _note_gaps(self, cursor: _Cursor, batch: Sequence[Record]) -> None:
         expected = cursor.offset
+        if batch and expected == cursor.inbox.start:
+            self._note_beginning(cursor.inbox, batch[0])
         for record in batch:
             if record.offset != expected:
                 place = Place(record.topic, record.partition, expected)

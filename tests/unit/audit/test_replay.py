@@ -186,6 +186,34 @@ async def test_a_deleted_record_is_a_hole(tmp_path: Path) -> None:
     assert codes(report) == [("offset_gap", None)]
 
 
+@pytest.mark.parametrize("count", [1, 5])
+async def test_beginning_that_is_gone_makes_it_incomplete(tmp_path: Path, count: int) -> None:
+    """Taking away the first record, or all of them, leaves nothing that would be a hole, and is found all the same."""
+    async with host(tmp_path) as bus:
+        await bus.post(*bus.exchange.documents(CITY, PROVINCE, 5))
+        for offset in range(count):
+            bus.delete(topics.inbox(PROVINCE), offset)
+
+        report = await bus.replay()
+        # Somebody who asks for a part of it knows that it is one.
+        part = await bus.replay(start=AtOffset(count))
+
+    assert ("incomplete", [("beginning_gone", None)]) == (report.verdict, codes(report))
+    assert "beginning_gone" not in {code for code, _ in codes(part)}
+
+
+async def test_beginning_that_retention_took_is_nobodys_fault(tmp_path: Path) -> None:
+    """Where the oldest record that is left is as old as retention allows, nothing is said of what lay before it."""
+    async with host(tmp_path) as bus:
+        await bus.post(*bus.exchange.documents(CITY, PROVINCE, 5))
+        bus.delete(topics.inbox(PROVINCE), 0)
+        bus.clock.now += topics.INBOX_RETENTION_MS - topics.DAY_MS
+
+        report = await bus.replay()
+
+    assert "beginning_gone" not in {code for code, _ in codes(report)}
+
+
 async def test_an_offset_that_no_log_reaches_costs_its_partition_alone(tmp_path: Path) -> None:
     """A broker that gives a record such an offset makes what follows unreadable, and everything else is reported."""
     async with host(tmp_path) as bus:
