@@ -169,7 +169,8 @@ class WorkingMethods(OpenAgency):
     async def _stand_by(self, run: Run, work: str, stop: asyncio.Event) -> None:
         """Do some work as soon as no other process does it for this folder."""
         told = False
-        while not stop.is_set():
+        # Once in any case: a block may end before this begins, and what is accepted still has to go out.
+        while not (told and stop.is_set()):
             try:
                 await run(stop)
             except LockedError as error:

@@ -50,6 +50,15 @@ async def test_accepted_delivery_is_receipted(exchange: Exchange) -> None:
     assert leg.accepted_at <= leg.sealed_at <= leg.sent_at <= leg.settled_at
 
 
+async def test_block_that_ends_at_once_sends_what_was_accepted(exchange: Exchange) -> None:
+    """What is in the outbox when `serving` begins has been sent when it ends, though nothing is done inside."""
+    async with opened(exchange, HANOI) as (hanoi,):
+        accepted = await hanoi.publish(letter(), to=[TAY_NINH])
+        async with hanoi.serving(receive=False):
+            pass
+        assert "sent" == (await leg_of(hanoi, accepted.document_id)).state
+
+
 async def test_states_are_reached_one_after_the_other(exchange: Exchange) -> None:
     """A document is accepted before anything is sent, sent before the recipient looks, and received only then."""
     async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh):
