@@ -45,7 +45,7 @@ LOOK_SECONDS = 1.0
 SETTLE_SECONDS = 60.0
 """After the last document is accepted, until everything is filed, committed and receipted."""
 WARM_UP_SECONDS = 900.0
-"""Until memory counts, or the first quarter of the run: SQLite's page caches, 32 MiB of each connection, fill first,
+"""Until memory counts, or the first quarter of the run: SQLite's page caches, 8 MiB of each connection, fill first,
 and the verifier's 65,536 tree nodes, 26 MiB, which takes a quarter of an hour at 75 documents a second."""
 GROWTH_BYTES_PER_HOUR = 4 * MIB
 """What a process may grow by, by least squares, once it is warm: 96 MiB a day."""
