@@ -16,6 +16,7 @@
     │   ├── AgencyClosedError
     │   ├── DelegationError            may not send for the other agency
     │   └── DirectoryError             the directory log contradicts itself or the pinned genesis
+    │       └── ForeignRecordError     a record that the registrar did not sign
     ├── MalformedError                 bytes that are not what their schema says
     ├── VerificationError              a check ran and the answer is no
     ├── IndeterminateError             a check cannot be decided yet               (retriable)
@@ -141,6 +142,12 @@ class DirectoryError(IdentityError):
     """The directory log contradicts itself, or does not begin with the pinned genesis entry."""
 
     code = "directory_invalid"
+
+
+class ForeignRecordError(DirectoryError):
+    """A record in the directory's topic is no entry: the registrar did not sign it."""
+
+    code = "directory_record_foreign"
 
 
 class MalformedError(DocbusError):

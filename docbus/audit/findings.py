@@ -62,6 +62,11 @@ BEGINNING_GONE = Kind(
     weight="incomplete",
     title="records at the beginning of an inbox that are gone, maybe before their time",
 )
+DIRECTORY_FOREIGN = Kind(
+    code="directory_record_foreign",
+    weight="notice",
+    title="records in the directory's topic that the registrar did not sign; they were passed by",
+)
 FOREIGN_STATUS = Kind(
     code="foreign_status", weight="notice", title="a status from or to somebody who has no part in it"
 )
@@ -85,6 +90,7 @@ KINDS = (
     RECEIPT_OVERDUE,
     DIRECTORY_BROKEN,
     BEGINNING_GONE,
+    DIRECTORY_FOREIGN,
     FOREIGN_STATUS,
     IMPOSSIBLE_STATUS,
     OFFSET_GAP,

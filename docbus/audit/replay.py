@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 
 from docbus.audit.assembly import Assembly
 from docbus.audit.bounds import AtTime, Bounding
-from docbus.audit.findings import BEGINNING_GONE, DIRECTORY_BROKEN, KINDS, OFFSET_GAP, Findings, witness
+from docbus.audit.findings import (
+    BEGINNING_GONE,
+    DIRECTORY_BROKEN,
+    DIRECTORY_FOREIGN,
+    KINDS,
+    OFFSET_GAP,
+    Findings,
+    witness,
+)
 from docbus.audit.places import MAX_OFFSET, Inboxes, Place
 from docbus.audit.reading import read_record
 from docbus.audit.reducer import Reducer
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from docbus.audit.bounds import Point
     from docbus.audit.places import Inbox
     from docbus.clock import Clock
+    from docbus.errors import ForeignRecordError
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Record, Transport
 
@@ -106,7 +115,7 @@ class Replay:
         self._from_the_first = start is None
         self._progress = progress
         self._read_seconds = read_seconds
-        self._directory = DirectoryReader(transport, genesis)
+        self._directory = DirectoryReader(transport, genesis, on_foreign=self._note_foreign)
         self._bounding = Bounding(transport, start, end)
         self._unreadable = self._bounding.unreadable
         self._findings = Findings()
@@ -172,6 +181,9 @@ class Replay:
                 hint=error.hint or "Check the address of the brokers, and that this user may read the directory.",
             ) from error
         return self._directory.replay.snapshot()
+
+    def _note_foreign(self, offset: int, error: ForeignRecordError) -> None:
+        self._findings.add(DIRECTORY_FOREIGN, None, error.text, (witness(Place(DIRECTORY, 0, offset)),))
 
     def _asked(self, snapshot: TrustSnapshot) -> list[str]:
         if self._agencies is None:

@@ -1,8 +1,13 @@
-"""The rules that the directory log keeps, by name; an entry that breaks one is refused, and nothing later is read."""
+"""The rules that the directory log keeps, by name.
+
+A record that the registrar did not sign is no entry: whoever reads the log passes it by, as if it had been withheld. An
+entry of the registrar's that breaks a rule is refused, and nothing later is read. Should the registrar have signed what
+was passed by, in a form that this version cannot tell, the next entry does not follow, and that is noticed (ADR 0024).
+"""
 
 from __future__ import annotations
 
-from docbus.errors import DirectoryError
+from docbus.errors import DirectoryError, ForeignRecordError
 
 RULES: dict[str, str] = {
     "record_form": "A record is one directory record in Avro single-object encoding, of bounded size.",
@@ -47,11 +52,16 @@ RULES: dict[str, str] = {
 }
 
 
+UNSIGNED = frozenset({"record_form", "payload_type", "signatures"})
+"""The rules that only a record of somebody else breaks."""
+
+
 def refusal(position: int, rule: str, text: str) -> DirectoryError:
     """Return the error for an entry that breaks a rule."""
     if rule not in RULES:
         raise KeyError(rule)
-    return DirectoryError(
+    kind = ForeignRecordError if rule in UNSIGNED and position else DirectoryError
+    return kind(
         f"directory entry {position} breaks the rule {rule}: {text}",
         hint="The directory is trusted up to the entry before; ask the registrar what happened.",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from docbus.errors import DirectoryError, WaitTimeoutError
+from docbus.errors import DirectoryError, ForeignRecordError, WaitTimeoutError
 from docbus.identity.rules import refusal
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import MIB
@@ -39,15 +39,30 @@ class DirectoryReader:
         transport: Started by the caller.
         genesis: The pinned hash of the genesis entry.
         on_entry: Told each record value that was applied, and its offset.
+        on_foreign: Told each record that the registrar did not sign, and what is wrong with it.
+
+    Attributes:
+        replay: The log up to here.
+        offset: Of the record that is read next.
+        foreign: Records since the beginning that the registrar did not sign; they are passed by.
     """
 
     def __init__(
-        self, transport: Transport, genesis: bytes, *, on_entry: Callable[[bytes, int], None] | None = None
+        self,
+        transport: Transport,
+        genesis: bytes,
+        *,
+        on_entry: Callable[[bytes, int], None] | None = None,
+        on_foreign: Callable[[int, ForeignRecordError], None] | None = None,
     ) -> None:
         self._transport = transport
         self._on_entry = on_entry
+        self._on_foreign = on_foreign
+        self._passed = 0
+        self._first_passed: int | None = None
         self.replay = DirectoryReplay(genesis)
         self.offset = 0
+        self.foreign = 0
 
     async def catch_up(self, timeout: float) -> None:  # noqa: ASYNC109 - told apart from a cancellation by the caller
         """Read to what is the end now.
@@ -122,17 +137,40 @@ class DirectoryReader:
         return end
 
     def _apply(self, record: Record) -> None:
-        position = self.replay.position + 1
-        if record.value is None:
-            raise refusal(position, "record_form", f"the record at offset {record.offset} has no value")
         try:
-            self.replay.apply(record.value)
+            self._apply_value(record)
+        except ForeignRecordError as error:
+            self._pass_by(record.offset, error)
         except DirectoryError:
-            late = self.replay.superseded(record.value)
+            if self._first_passed is not None:
+                # What was passed by may have been shown in the place of an entry, so it is looked at again.
+                self.offset, self._first_passed = self._first_passed, None
+            raise
+        self.offset = record.offset + 1
+
+    def _apply_value(self, record: Record) -> None:
+        value = record.value
+        if value is None:
+            raise refusal(self.replay.position + 1, "record_form", f"the record at offset {record.offset} has no value")
+        try:
+            self.replay.apply(value)
+        except DirectoryError:
+            late = self.replay.superseded(value)
             if late is None:
                 raise
             _log.warning("directory_entry_superseded", position=late, offset=record.offset)
         else:
+            self._first_passed = None
             if self._on_entry is not None:
-                self._on_entry(record.value, record.offset)
-        self.offset = record.offset + 1
+                self._on_entry(value, record.offset)
+
+    def _pass_by(self, offset: int, error: ForeignRecordError) -> None:
+        if self._first_passed is None:
+            self._first_passed = offset
+        if offset < self._passed:
+            return  # Seen before, and looked at once more.
+        self._passed = offset + 1
+        self.foreign += 1
+        _log.warning("directory_record_foreign", offset=offset, reason=error.text)
+        if self._on_foreign is not None:
+            self._on_foreign(offset, error)

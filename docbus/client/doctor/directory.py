@@ -10,7 +10,8 @@ from docbus.client.doctor.rights import read_right
 from docbus.clock import format_time
 from docbus.errors import AccessDeniedError, DirectoryError, DocbusError
 from docbus.identity.snapshot import Freshness
-from docbus.registry.follow import LOAD_SECONDS, fetch_directory
+from docbus.registry.follow import LOAD_SECONDS
+from docbus.registry.reader import DirectoryReader
 from docbus.transport.topics import DIRECTORY
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ _STOPPED = (
     " stopped; with a newer one, the brokers withhold it."
 )
 
+_FOREIGN = (
+    "They are passed by. Ask whoever runs the brokers who else may write to docbus.directory; `docbus provision` shows"
+    " the rights, and the log has the offsets (directory_record_foreign)."
+)
+
 
 async def directory(
     transport: Transport, settings: Settings, seconds: float = LOAD_SECONDS
@@ -40,8 +46,10 @@ async def directory(
         settings: Pin the genesis, and name the environment.
         seconds: For reading all of it.
     """
+    reader = DirectoryReader(transport, settings.exchange.genesis_bytes)
     try:
-        snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes, seconds)
+        await reader.catch_up(seconds)
+        snapshot = reader.replay.snapshot()
     except AccessDeniedError as error:
         return failed(CHECK, error.text, read_right(settings, (DIRECTORY,))), None
     except DirectoryError as error:
@@ -55,11 +63,15 @@ async def directory(
             f"it is that of {snapshot.environment!r}, the settings say environment = {named!r}",
             "Correct environment under [exchange]: recipients refuse what is made for another exchange.",
         ), snapshot
-    return passed(
-        CHECK,
+    found = (
         f"begins with the pinned genesis; entry {snapshot.position} of {format_time(snapshot.made_at)},"
-        f" {snapshot.size:,} agencies",
-    ), snapshot
+        f" {snapshot.size:,} agencies"
+    )
+    if reader.foreign:
+        return warning(
+            CHECK, f"{found}; {reader.foreign:,} records that the registrar did not sign", _FOREIGN
+        ), snapshot
+    return passed(CHECK, found), snapshot
 
 
 def seen(snapshot: TrustSnapshot, entry: SeenEntry | None) -> Diagnosis:

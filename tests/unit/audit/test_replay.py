@@ -520,14 +520,28 @@ async def test_another_genesis_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_broken_directory_is_used_up_to_the_break(tmp_path: Path) -> None:
-    """An entry that breaks a rule makes the audit incomplete; what was made before it is verified."""
+    """A registrar's entry that breaks a rule makes the audit incomplete; what was made before it is verified."""
     async with host(tmp_path) as bus:
         await bus.post(*bus.exchange.documents(CITY, PROVINCE, 2))
-        await bus.transport.append([NewRecord(topic=topics.DIRECTORY, key=None, value=b"not an entry")])
+        too_far = bus.exchange.directory.value(entries.Heartbeat(), position=99)
+        await bus.transport.append([NewRecord(topic=topics.DIRECTORY, key=None, value=too_far)])
 
         report = await bus.replay()
 
     assert (report.verdict, report.audit.valid, codes(report)) == ("incomplete", 2, [("directory_broken", None)])
+
+
+async def test_a_record_of_somebody_else_in_the_directory_is_passed_by(tmp_path: Path) -> None:
+    """What the registrar did not sign is noticed, and what the registrar publishes behind it is in force."""
+    async with host(tmp_path) as bus:
+        await bus.transport.append([NewRecord(topic=topics.DIRECTORY, key=None, value=b"not an entry")])
+        later = bus.exchange.directory.value(entries.Heartbeat())
+        await bus.transport.append([NewRecord(topic=topics.DIRECTORY, key=None, value=later)])
+
+        report = await bus.replay()
+
+    assert (report.verdict, codes(report)) == ("valid", [("directory_record_foreign", None)])
+    assert len(bus.exchange.directory.records) == report.directory_position
 
 
 async def test_progress_is_told_after_every_batch(tmp_path: Path) -> None:

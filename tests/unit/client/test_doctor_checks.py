@@ -342,7 +342,7 @@ def test_nothing_to_read_is_no_right() -> None:
 
 
 async def test_directory_that_breaks_a_rule(tmp_path: Path) -> None:
-    """An entry that nobody may have put there fails, with whom to ask."""
+    """What somebody else has put there is worth a word, and a registrar's entry that does not follow fails."""
     builder = DirectoryBuilder()
     settings = settings_of(exchange={"environment": "test", "genesis": builder.genesis.hex()})
     forged = builder.value(entries.Heartbeat(), signers=(make_registrar_signer(),))
@@ -350,9 +350,14 @@ async def test_directory_that_breaks_a_rule(tmp_path: Path) -> None:
         await append_entries(transport, builder.records)
         good, _ = await directory(transport, settings)
         await append_entries(transport, [forged])
+        odd, seen_all = await directory(transport, settings)
+        await append_entries(transport, [builder.value(entries.Heartbeat(), position=9)])
         bad, snapshot = await directory(transport, settings)
 
-    assert (Outcome.PASSED, Outcome.FAILED, None) == (good.outcome, bad.outcome, snapshot)
+    assert (Outcome.PASSED, Outcome.WARNING, Outcome.FAILED) == (good.outcome, odd.outcome, bad.outcome)
+    assert "1 records that the registrar did not sign" in odd.found
+    assert seen_all is not None
+    assert None is snapshot
     assert "`docbus registrar show`" in (bad.remedy or "")
 
 

@@ -67,7 +67,7 @@ async def test_other_genesis_is_not_loaded(transport: SqliteTransport) -> None:
 async def test_broken_log_is_not_loaded(transport: SqliteTransport) -> None:
     """A log with a broken entry refuses to load, and shows what it still holds as good."""
     builder = DirectoryBuilder()
-    await append_entries(transport, [*builder.records, b"broken"])
+    await append_entries(transport, [*builder.records, builder.value(entries.Heartbeat(), position=9)])
     follower = DirectoryFollower(transport, builder.genesis)
 
     with pytest.raises(DirectoryError) as caught:
@@ -131,12 +131,13 @@ class _Shown:
 
 
 async def test_broken_entry_is_not_followed_and_what_takes_its_place_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry that nobody may have signed stops the follower visibly, and only as long as it lies there."""
+    """An entry that does not follow stops the follower visibly, and only as long as what it follows is not shown."""
     monkeypatch.setattr(follow, "RETRY_SECONDS", 0.001)
     builder = DirectoryBuilder()
     builder.grant("vn:H26")
-    stranger = builder.value(grant_of(make_keys("vn:H27")), signers=DirectoryBuilder().signers)
-    shown = _Shown([*builder.records, stranger])
+    builder.grant("vn:H53")
+    too_far = builder.value(grant_of(make_keys("vn:H27")))
+    shown = _Shown([*builder.records[:2], too_far])
     follower = DirectoryFollower(shown, builder.genesis)  # type: ignore[arg-type] # the one method it needs
     stop, errors = asyncio.Event(), []
     with capture_logs() as lines:
@@ -145,12 +146,11 @@ async def test_broken_entry_is_not_followed_and_what_takes_its_place_is(monkeypa
             await shown.read_often.wait()
             errors.append("" if follower.failure is None else follower.failure.text)
             before = follower.snapshot
-            builder.grant("vn:H53")
             shown.values = builder.records
             assert await follower.wait_beyond(before.position, BOUND)
             stop.set()
 
-    assert "directory entry 2 breaks the rule signatures" in errors[0]
+    assert "directory entry 2 breaks the rule position" in errors[0]
     assert 1 == before.position
     assert builder.snapshot() == follower.snapshot
     assert None is follower.failure

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from docbus.errors import DirectoryError, TopicMissingError, TransportError, WaitTimeoutError
+from docbus.identity import entries
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.registry import reader as module
 from docbus.registry.follow import fetch_directory
@@ -64,13 +66,13 @@ async def test_broken_entry_stops_the_reader_behind_the_last_good_one(transport:
     """What came before a broken entry is applied, what comes after is not."""
     builder = DirectoryBuilder()
     builder.grant("vn:H26")
-    stranger = builder.value(grant_of(make_keys("vn:H27")), signers=DirectoryBuilder().signers)
+    broken = builder.value(grant_of(make_keys("vn:H27")), previous=bytes(32))
     good = builder.value(grant_of(make_keys("vn:H28")))
-    await append_entries(transport, [*builder.records, stranger, good])
+    await append_entries(transport, [*builder.records, broken, good])
     reader = DirectoryReader(transport, builder.genesis)
 
     for _ in range(2):
-        with pytest.raises(DirectoryError, match="entry 2 breaks the rule signatures"):
+        with pytest.raises(DirectoryError, match="entry 2 breaks the rule previous"):
             await reader.catch_up(30)
 
     assert builder.snapshot() == reader.replay.snapshot()
@@ -158,12 +160,64 @@ async def test_other_partitions_are_refused(bounds: dict[int, tuple[int, int]]) 
         await _reader(_Log(bounds, []), bytes(32)).catch_up(30)
 
 
-async def test_tombstone_is_refused() -> None:
-    """A record without a value is no entry."""
+@pytest.mark.parametrize("what", ["no value", "garbage", "stranger", "payload type"])
+async def test_record_that_the_registrar_did_not_sign_is_passed_by(what: str) -> None:
+    """It is told and counted, and the entry behind it is in force as if it were not there."""
     builder = DirectoryBuilder()
-    log = _Log({0: (0, 2)}, [builder.records[0], None])
+    builder.grant("vn:H26")
+    grant = grant_of(make_keys("vn:H53"))
+    record = entries.decode_record(builder.value(grant))
+    foreign = {
+        "no value": None,
+        "garbage": b"not an entry",
+        "stranger": builder.value(grant, signers=DirectoryBuilder().signers),
+        "payload type": entries.encode_record(replace(record, payload_type="text/plain")),
+    }[what]
+    builder.grant("vn:H27")
+    log = _Log({0: (0, 5)}, [*builder.records[:2], foreign, foreign, builder.records[2]])
+    told: list[int] = []
+    reader = DirectoryReader(log, builder.genesis, on_foreign=lambda offset, _: told.append(offset))  # type: ignore[arg-type] # the two methods it needs
 
-    with pytest.raises(DirectoryError, match="record_form: the record at offset 1 has no value"):
+    await reader.catch_up(30)
+
+    assert builder.snapshot() == reader.replay.snapshot()
+    assert (5, 2, [2, 3]) == (reader.offset, reader.foreign, told)
+
+
+async def test_foreign_record_is_looked_at_again_when_the_next_entry_does_not_follow() -> None:
+    """Brokers that show garbage in the place of an entry, and later the entry, are believed when they show it."""
+    builder = DirectoryBuilder()
+    builder.grant("vn:H26")
+    builder.grant("vn:H53")
+    log = _Log({0: (0, 3)}, [builder.records[0], b"garbage", builder.records[2]])
+    reader = _reader(log, builder.genesis)
+    for _ in range(2):
+        with pytest.raises(DirectoryError, match="claims position 2"):
+            await reader.catch_up(30)
+        assert (0, 1, 1) == (reader.replay.position, reader.offset, reader.foreign)
+
+    log._values[1] = builder.records[1]
+    await reader.catch_up(30)
+
+    assert builder.snapshot() == reader.replay.snapshot()
+
+
+async def test_entry_that_the_registrar_signed_and_that_cannot_be_read_stops_the_reading() -> None:
+    """What a later version of the registrar's software has signed is not passed by."""
+    builder = DirectoryBuilder()
+    later = entries.sign_entry(b"\xff" * 40, builder.signers)
+    log = _Log({0: (0, 2)}, [builder.records[0], later])
+
+    with pytest.raises(DirectoryError, match="entry_form"):
+        await _reader(log, builder.genesis).catch_up(30)
+
+
+async def test_first_record_of_somebody_else_is_refused() -> None:
+    """Before the genesis nobody is known whose record could be passed by."""
+    builder = DirectoryBuilder()
+    log = _Log({0: (0, 2)}, [b"garbage", builder.records[0]])
+
+    with pytest.raises(DirectoryError, match="record_form"):
         await _reader(log, builder.genesis).catch_up(30)
 
 
