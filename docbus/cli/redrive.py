@@ -152,14 +152,14 @@ def acts(context: typer.Context, *, output: options.Output = Form.TEXT) -> int:
     session = begin(context)
     from docbus.client.connect import agency_id, started_transport
     from docbus.consumers.acts import read_acts
-    from docbus.registry.follow import fetch_directory
+    from docbus.registry.follow import fetch_snapshot
 
     settings = session.settings()
     agency = agency_id(settings)
 
     async def work() -> list[ReadAct]:
         async with started_transport(settings) as transport:
-            snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
+            snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
             return [one async for _, part in read_acts(transport, agency, snapshot) for one in part]
 
     found = session.run(work())

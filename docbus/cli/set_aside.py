@@ -105,13 +105,13 @@ def _list(session: Session, kind: Kind, chosen: Selection, last: int, output: Fo
     from docbus.client.local import open_state
     from docbus.consumers.listing import Reader
     from docbus.consumers.selection import resolved
-    from docbus.registry.follow import fetch_directory
+    from docbus.registry.follow import fetch_snapshot
 
     settings = session.settings()
 
     async def work() -> list[Listed]:
         async with started_transport(settings) as transport:
-            snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
+            snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
             with open_state(settings) as database:
                 reader = Reader(transport, database, agency_id(settings), snapshot)
                 return await reader.newest(kind, resolved(chosen, snapshot), last, settled=settled)
@@ -162,7 +162,7 @@ def _fetch(session: Session, where: str, number: int) -> tuple[SetAside, TrustSn
     from docbus.client.connect import agency_id, started_transport
     from docbus.consumers.aside import topic_of
     from docbus.consumers.set_aside import read_one
-    from docbus.registry.follow import fetch_directory
+    from docbus.registry.follow import fetch_snapshot
 
     settings = session.settings()
     agency = agency_id(settings)
@@ -170,7 +170,7 @@ def _fetch(session: Session, where: str, number: int) -> tuple[SetAside, TrustSn
 
     async def work() -> tuple[SetAside, TrustSnapshot]:
         async with started_transport(settings) as transport:
-            snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
+            snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
             return await read_one(transport, topic, number), snapshot
 
     return session.run(work())

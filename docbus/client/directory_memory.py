@@ -8,14 +8,19 @@ itself: an agency starts, and accepts documents, while the brokers are away (ADR
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from docbus.errors import BrokerUnavailableError, DirectoryError
+from docbus import __version__
+from docbus.errors import BrokerUnavailableError, DirectoryError, MalformedError
+from docbus.registry.follow import LOAD_SECONDS, fetch_snapshot
+from docbus.registry.reader import DirectoryReader, Kept
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import AsyncIterator, Callable
 
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.registry.follow import DirectoryFollower
@@ -24,17 +29,20 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_POSITION, _HASH = "directory_position", "directory_hash"
+_POSITION, _HASH, _VERSION = "directory_position", "directory_hash", "directory_version"
+KEEP_RECORDS = 2048
+"""Records of the directory that are read or written in one go: some 4 MiB."""
 SeenEntry = tuple[int, bytes]
 """Position and hash of a directory entry."""
 
 
 class DirectoryMemory:
-    """Keeps the newest directory entry that was seen. Belongs to one event loop."""
+    """Keeps the log of the directory, and the newest entry that was seen. Belongs to one event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, version: str = __version__) -> None:
         self._database = database
-        self._read: list[tuple[bytes, int]] = []
+        self._version = version
+        self._read: list[Kept] = []
         self._kept = 0
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -45,15 +53,23 @@ class DirectoryMemory:
         """
         return await self._database.read(read_seen_entry)
 
-    async def kept(self) -> list[tuple[bytes, int]]:
-        """Return the records that are kept, from the genesis on, each with its offset."""
-        return await self._database.read(
-            lambda c: c.execute("SELECT record, at_offset FROM directory ORDER BY position").fetchall()
-        )
+    async def is_verified(self) -> bool:
+        """Tell whether what is kept was verified by this version of docbus, whose rules are the same therefore."""
+        return await self._database.read(_version_of) == self._version
 
-    def take(self, value: bytes, offset: int) -> None:
-        """Take a record that was applied, from the genesis on; it is kept with the next snapshot."""
-        self._read.append((value, offset))
+    async def kept(self, position: int = 0) -> AsyncIterator[Kept]:
+        """Yield the records that are kept, from a position on, a bounded number in memory at a time."""
+        while rows := await self._database.read(partial(_read_kept, position)):
+            for row in rows:
+                yield Kept(*row)
+            position += len(rows)
+
+    def take(self, value: bytes, offset: int, checked: bytes) -> None:
+        """Take a record that was applied, from the genesis on; it is kept with the next snapshot, or before."""
+        self._read.append(Kept(value, offset, checked))
+        if len(self._read) >= KEEP_RECORDS:
+            rows = self._rows()
+            self._write_behind(lambda connection: _write(connection, rows, self._version))
 
     def go_on_after(self, count: int) -> None:
         """Say that so many records are kept already, from the genesis on; what was taken of them is."""
@@ -72,18 +88,21 @@ class DirectoryMemory:
         """
         compare(snapshot, seen)
         rows = self._rows()
-        await self._database.write(lambda connection: _write(connection, snapshot, rows))
+        await self._database.write(lambda connection: _write(connection, rows, self._version, snapshot))
 
     def note(self, snapshot: TrustSnapshot) -> None:
         """Remember a newer snapshot; called on the loop, written behind."""
         rows = self._rows()
-        task = asyncio.ensure_future(self._database.write(lambda connection: _write(connection, snapshot, rows)))
+        self._write_behind(lambda connection: _write(connection, rows, self._version, snapshot))
+
+    def _write_behind(self, operation: Callable[[sqlite3.Connection], None]) -> None:
+        task = asyncio.ensure_future(self._database.write(operation))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    def _rows(self) -> list[tuple[int, int, bytes]]:
+    def _rows(self) -> list[tuple[int, int, bytes, bytes]]:
         """Return what was taken and is not handed to the database yet."""
-        rows = [(position, offset, value) for position, (value, offset) in enumerate(self._read, self._kept)]
+        rows = [(position, one.offset, one.value, one.checked) for position, one in enumerate(self._read, self._kept)]
         self._kept += len(rows)
         self._read.clear()
         return rows
@@ -120,12 +139,33 @@ def read_seen_entry(connection: sqlite3.Connection) -> SeenEntry | None:
     return (int(found[_POSITION]), found[_HASH]) if len(found) == 2 else None  # noqa: PLR2004 - both or none
 
 
-def _write(connection: sqlite3.Connection, snapshot: TrustSnapshot, rows: list[tuple[int, int, bytes]]) -> None:
+def _version_of(connection: sqlite3.Connection) -> str | None:
+    found = connection.execute("SELECT value FROM outbox WHERE name = ?", (_VERSION,)).fetchone()
+    return None if found is None else str(found[0])
+
+
+def _read_kept(position: int, connection: sqlite3.Connection) -> list[tuple[bytes, int, bytes]]:
+    return connection.execute(
+        "SELECT record, at_offset, checked FROM directory WHERE position >= ? ORDER BY position LIMIT ?",
+        (position, KEEP_RECORDS),
+    ).fetchall()
+
+
+def _write(
+    connection: sqlite3.Connection,
+    rows: list[tuple[int, int, bytes, bytes]],
+    version: str,
+    snapshot: TrustSnapshot | None = None,
+) -> None:
+    if rows and _version_of(connection) != version:
+        # Another version has checked what is kept, or none has; this process has read all of it anew.
+        connection.execute("DELETE FROM directory WHERE position >= ?", (rows[0][0],))
+        connection.execute("INSERT OR REPLACE INTO outbox (name, value) VALUES (?, ?)", (_VERSION, version))
     connection.executemany(
-        "INSERT INTO directory (position, at_offset, record) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows
+        "INSERT INTO directory (position, at_offset, record, checked) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
     )
     known = read_seen_entry(connection)
-    if known is None or snapshot.position > known[0]:
+    if snapshot is not None and (known is None or snapshot.position > known[0]):
         connection.executemany(
             "INSERT OR REPLACE INTO outbox (name, value) VALUES (?, ?)",
             [(_POSITION, snapshot.position), (_HASH, snapshot.head)],
@@ -133,7 +173,9 @@ def _write(connection: sqlite3.Connection, snapshot: TrustSnapshot, rows: list[t
 
 
 async def begin_directory(transport: Transport, follower: DirectoryFollower, memory: DirectoryMemory) -> None:
-    """Start the transport and load the directory; while the bus is away, begin with what is kept of it.
+    """Start the transport and load the directory, from what is kept of it and then from the bus.
+
+    While the bus is away, what is kept has to be enough.
 
     Args:
         transport: Not started.
@@ -147,16 +189,60 @@ async def begin_directory(transport: Transport, follower: DirectoryFollower, mem
         WaitTimeoutError: It could not be read to its end.
     """
     seen = await memory.seen()
+    await _begin_with_kept(follower, memory, seen)
     try:
         await transport.start()
-        snapshot = await follower.load()
+        await follower.load()
     except BrokerUnavailableError as error:
-        kept = await memory.kept()
-        if not kept:
-            raise
-        memory.go_on_after(len(kept))
-        snapshot = await follower.resume(kept)
+        if not follower.applied or not await memory.is_verified():
+            # Verified like what comes from the bus: another version of docbus has kept it.
+            kept = follower.applied + await follower.resume(memory.kept(follower.applied), verify=True)
+            if not kept:
+                raise
+            memory.go_on_after(kept)
+        snapshot = follower.snapshot
         _log.warning(
             "bus_unreachable", error=error.text, hint=error.hint, directory=snapshot.position, made_at=snapshot.made_at
         )
-    await memory.check(snapshot, seen)
+    await memory.check(follower.snapshot, seen)
+
+
+async def fetch_after_kept(transport: Transport, genesis: bytes, memory: DirectoryMemory) -> TrustSnapshot:
+    """Read what the bus has beyond what is kept, and return the snapshot at its end; nothing is written.
+
+    Where that does not go on from what is kept, the whole log is read, so that the snapshot is what the bus shows.
+
+    Args:
+        transport: Started.
+        genesis: The pinned hash of the genesis entry.
+        memory: Of this folder.
+
+    Raises:
+        DirectoryError: The log is empty or breaks a rule.
+        WaitTimeoutError: The end was not reached in time.
+        TransportError: The topic is missing or cannot be read.
+    """
+    if await memory.is_verified():
+        reader = DirectoryReader(transport, genesis)
+        try:
+            await reader.resume(memory.kept(), verify=False)
+            await reader.catch_up(LOAD_SECONDS)
+            return reader.replay.snapshot()
+        except (DirectoryError, MalformedError) as error:
+            _log.warning("directory_kept_unusable", error=error.text)
+    return await fetch_snapshot(transport, genesis)
+
+
+async def _begin_with_kept(follower: DirectoryFollower, memory: DirectoryMemory, seen: SeenEntry | None) -> None:
+    """Apply what is kept, if this version has verified it and it is what was seen."""
+    if not await memory.is_verified():
+        return
+    try:
+        memory.go_on_after(await follower.resume(memory.kept(), verify=False))
+        if seen is not None and follower.applied > seen[0]:
+            compare(follower.snapshot, seen)
+    except (DirectoryError, MalformedError) as error:
+        # All of it comes from the bus once more, verified.
+        _log.warning("directory_kept_unusable", error=error.text)
+        follower.forget()
+        memory.go_on_after(0)

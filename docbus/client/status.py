@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import agency_id, certificate_end, open_transport
-from docbus.client.directory_memory import compare, read_seen_entry
+from docbus.client.directory_memory import DirectoryMemory, compare, fetch_after_kept, read_seen_entry
 from docbus.client.expiry import ContentExpiry, content_expiry
 from docbus.client.local import open_state
 from docbus.consumers.overview import LedgerOverview, overview
@@ -15,7 +15,6 @@ from docbus.errors import DirectoryError, IdentityError, TransportError, WaitTim
 from docbus.producers.drain import LOCK_NAME as OUTBOX_LOCK
 from docbus.producers.journey import OutboxCounts, counts
 from docbus.producers.overdue import OverdueStage, overdue
-from docbus.registry.follow import fetch_directory
 from docbus.storage.locks import holder_of
 from docbus.transport import topics
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from docbus.errors import DocbusError
     from docbus.identity.snapshot import Freshness, TrustSnapshot
     from docbus.settings import Settings
+    from docbus.storage.database import Database
     from docbus.transport.port import Transport
 
 
@@ -142,7 +142,11 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
     agency = agency_id(settings)
     now_ms = clock.now_ms()
     with open_state(settings) as database:
-        outbox, late, inbox, seen = await database.read(lambda c: _local(c, settings, now_ms))
+        return await _folder_status(settings, database, agency, now_ms)
+
+
+async def _folder_status(settings: Settings, database: Database, agency: str, now_ms: int) -> AgencyStatus:
+    outbox, late, inbox, seen = await database.read(lambda c: _local(c, settings, now_ms))
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     snapshot: TrustSnapshot | None = None
@@ -151,7 +155,7 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
     transport = open_transport(settings)
     try:
         await transport.start()
-        snapshot, _ = await fetch_directory(transport, settings.exchange.genesis_bytes)
+        snapshot = await fetch_after_kept(transport, settings.exchange.genesis_bytes, DirectoryMemory(database))
         lag = await _lag(transport, agency, inbox)
         expiry = await content_expiry(transport, agency, inbox, now_ms)
         compare(snapshot, seen)

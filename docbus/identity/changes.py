@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from docbus.errors import AgencyCodeError, IdentityError
 from docbus.identity import entries, standing
 from docbus.identity.agency import parse_canonical
-from docbus.identity.certificates import certificate_set_digest, check_certificate
+from docbus.identity.certificates import certificate_set_digest
+from docbus.identity.checked import check_signing
 from docbus.identity.encryption import SUITE_2026, Encrypter
 from docbus.identity.grants import Agency, CertificateGrant, LazyKeys
 from docbus.identity.lookups import checked_title, known_agency, open_agency
@@ -88,19 +89,14 @@ def _rotate_registrar(state: DirectoryState, position: int, rotation: entries.Re
 
 
 def _grant(state: DirectoryState, position: int, grant: entries.AgencyGrant) -> None:
-    _canonical(position, grant.agency)
+    if not state.was_applied:
+        _check_form(position, grant)
     if state.agencies.newest(grant.agency) is not None:
         raise refusal(position, "code_once", f"{grant.agency} was granted before")
     if grant.agency in state.aliases:
         raise refusal(position, "alias_unique", f"{grant.agency} is an alias of {state.aliases[grant.agency][0]}")
-    checked_title(position, grant.name, "the name")
-    if len(grant.aliases) > MAX_ALIASES or len(set(grant.aliases)) != len(grant.aliases):
-        raise refusal(position, "alias_unique", f"more than {MAX_ALIASES} aliases, or one twice")
     for alias in grant.aliases:
         _free_alias(state, position, grant.agency, alias)
-    _roles(position, grant.roles)
-    if not 1 <= grant.partitions <= MAX_PARTITIONS:
-        raise refusal(position, "partitions", f"{grant.partitions} partitions; 1 to {MAX_PARTITIONS} are allowed")
     certificate, signing_keys = _signing(state, position, grant.agency, grant.signing)
     encrypter = _encryption(state, position, grant.encryption)
 
@@ -121,6 +117,18 @@ def _grant(state: DirectoryState, position: int, grant: entries.AgencyGrant) -> 
     )
     state.agencies.put(grant.agency, position, agency)
     state.order.append(grant.agency)
+
+
+def _check_form(position: int, grant: entries.AgencyGrant) -> None:
+    """Return if a grant keeps the rules that ask nothing of the entries before it."""
+    for agency_id in (grant.agency, *grant.aliases):
+        _canonical(position, agency_id)
+    checked_title(position, grant.name, "the name")
+    if len(grant.aliases) > MAX_ALIASES or len(set(grant.aliases)) != len(grant.aliases):
+        raise refusal(position, "alias_unique", f"more than {MAX_ALIASES} aliases, or one twice")
+    _roles(position, grant.roles)
+    if not 1 <= grant.partitions <= MAX_PARTITIONS:
+        raise refusal(position, "partitions", f"{grant.partitions} partitions; 1 to {MAX_PARTITIONS} are allowed")
 
 
 def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation) -> None:
@@ -174,6 +182,7 @@ def _alias(state: DirectoryState, position: int, alias: entries.Alias) -> None:
     agency = open_agency(state, position, alias.agency)
     if len(agency.aliases) >= MAX_ALIASES:
         raise refusal(position, "alias_unique", f"{agency.id} would have more than {MAX_ALIASES} aliases")
+    _canonical(position, alias.alias)
     _free_alias(state, position, agency.id, alias.alias)
     state.aliases[alias.alias] = (agency.id, position)
     state.agencies.put(agency.id, position, replace(agency, aliases=(*agency.aliases, alias.alias)))
@@ -207,47 +216,41 @@ def _close(state: DirectoryState, position: int, closure: entries.Closure) -> No
 
 def _signing(
     state: DirectoryState, position: int, agency: str, signing: entries.SigningKey
-) -> tuple[CertificateGrant, list[bytes]]:
+) -> tuple[CertificateGrant, tuple[bytes, ...]]:
     """Return the new grant, and the SHA-256 of each SubjectPublicKeyInfo in it."""
     terms = PROFILES.get(signing.profile)
     if terms is None:
         raise refusal(position, "profile_known", f"signature profile {signing.profile} cannot be read by this version")
-    if len(signing.certificates) != terms.signatures:
-        count = len(signing.certificates)
-        raise refusal(position, "certificate_fit", f"{count} certificates, where {terms.name} has {terms.signatures}")
     try:
-        checked = [
-            check_certificate(der, agency, algorithm)
-            for der, algorithm in zip(signing.certificates, terms.algorithms, strict=True)
-        ]
+        checked = state.known_signing or check_signing(agency, signing)
     except IdentityError as error:
         raise refusal(position, "certificate_fit", f"{agency}: {error.text}") from error
-    digest = certificate_set_digest([certificate.digest for certificate in checked])
+    digest = certificate_set_digest([sha256(der).digest() for der in signing.certificates])
     if state.certificates.newest(digest) is not None:
         raise refusal(position, "certificate_once", f"certificate {digest.hex()[:16]}… was granted before")
-    signing_keys = [sha256(public_key_bytes(certificate.public_key)).digest() for certificate in checked]
-    for signing_key in signing_keys:
+    for signing_key in checked.keys:
         if signing_key in state.revoked_signing_keys:
             raise refusal(position, "signing_key_not_revoked", f"{agency}: the certificate's key was revoked before")
         holder = state.signing_keys.get(signing_key, agency)
         if holder != agency:
             raise refusal(position, "signing_key_one_agency", f"{agency}: the key was granted to {holder}")
+    state.checked_signing = checked
     return CertificateGrant(
         digest=digest,
         agency=agency,
         profile=signing.profile,
-        not_before_ms=max(certificate.not_before_ms for certificate in checked),
-        not_after_ms=min(certificate.not_after_ms for certificate in checked),
+        not_before_ms=checked.not_before_ms,
+        not_after_ms=checked.not_after_ms,
         granted_at=position,
-        keys=LazyKeys(signing.certificates),
-    ), signing_keys
+        keys=LazyKeys(signing.certificates, state.shelf),
+    ), checked.keys
 
 
 def _encryption(state: DirectoryState, position: int, encryption: entries.EncryptionKey) -> Encrypter:
     if encryption.suite != SUITE_2026:
         raise refusal(position, "suite_known", f"encryption suite {encryption.suite} cannot be read by this version")
     try:
-        encrypter = Encrypter(encryption.public_key)
+        encrypter = Encrypter(encryption.public_key, state.shelf)
     except IdentityError as error:
         raise refusal(position, "encryption_key_fit", error.text) from error
     if encrypter.digest in state.encryption_keys:
@@ -263,7 +266,6 @@ def _canonical(position: int, agency_id: str) -> None:
 
 
 def _free_alias(state: DirectoryState, position: int, agency_id: str, alias: str) -> None:
-    _canonical(position, alias)
     if alias == agency_id or state.agencies.newest(alias) is not None:
         raise refusal(position, "alias_unique", f"{alias} is an agency's own code")
     if alias in state.aliases:

@@ -6,17 +6,21 @@ X-Wing. What binds a ciphertext to its place goes into ``context``, HPKE's ``inf
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typing_extensions import override
 
 from docbus.errors import IdentityError, KeyFileError, MalformedError
 from docbus.identity.keyfile import path_of, read_private_keys
+
+if TYPE_CHECKING:
+    from docbus.identity.shelf import Shelf
 
 SUITE_2026 = 1
 """Number of this suite in a grant; the same number names it in a statement's head."""
@@ -54,25 +58,46 @@ def check_encryption_key(raw: bytes) -> None:
         raise IdentityError("an encryption key whose X25519 part is a point of small order")
 
 
-@dataclass(slots=True, unsafe_hash=True, repr=False)
 class Encrypter:
     """An agency's public encryption key; parsed when it is first used, since most of a directory never is.
 
-    Attributes:
+    Two are equal if their keys are.
+
+    Args:
         raw: The public key, 1216 bytes.
-        digest: Its SHA-256, by which it is named.
+        shelf: Where these bytes lie until they are used; they stay in the object without one.
+
+    Attributes:
+        digest: SHA-256 of the public key, by which it is named.
 
     Raises:
         IdentityError: As :func:`check_encryption_key`.
     """
 
-    raw: bytes
-    digest: bytes = field(init=False, compare=False)
-    _parsed: hpke.MLKEM768X25519PublicKey | None = field(init=False, default=None, compare=False)
+    __slots__ = ("_at", "_held", "_parsed", "digest")
 
-    def __post_init__(self) -> None:
-        check_encryption_key(self.raw)
-        self.digest = sha256(self.raw).digest()
+    def __init__(self, raw: bytes, shelf: Shelf | None = None) -> None:
+        check_encryption_key(raw)
+        self.digest = sha256(raw).digest()
+        self._parsed: hpke.MLKEM768X25519PublicKey | None = None
+        self._at = 0 if shelf is None else shelf.put(raw)
+        self._held: bytes | Shelf = raw if shelf is None else shelf
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        """Compare by digest."""
+        return isinstance(other, Encrypter) and self.digest == other.digest
+
+    @override
+    def __hash__(self) -> int:
+        """Hash by digest."""
+        return hash(self.digest)
+
+    @property
+    def raw(self) -> bytes:
+        """The public key, 1216 bytes."""
+        held = self._held
+        return held if isinstance(held, bytes) else held.get(self._at, PUBLIC_KEY_BYTES)
 
     def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
         """Return encapsulated key and ciphertext: 1136 bytes more than the plaintext, different every time.
@@ -88,10 +113,11 @@ class Encrypter:
         Raises:
             IdentityError: It is no ML-KEM-768 key.
         """
+        raw = self.raw
         try:
             self._parsed = hpke.MLKEM768X25519PublicKey(
-                MLKEM768PublicKey.from_public_bytes(self.raw[:MLKEM_BYTES]),
-                X25519PublicKey.from_public_bytes(self.raw[MLKEM_BYTES:]),
+                MLKEM768PublicKey.from_public_bytes(raw[:MLKEM_BYTES]),
+                X25519PublicKey.from_public_bytes(raw[MLKEM_BYTES:]),
             )
         except ValueError as error:
             raise IdentityError("an encryption key whose ML-KEM-768 part is not one (FIPS 203 section 7.2)") from error

@@ -10,17 +10,29 @@ from docbus.identity.certificates import load_certificate_key
 
 if TYPE_CHECKING:
     from docbus.identity.encryption import Encrypter
+    from docbus.identity.shelf import Shelf
     from docbus.identity.signing import PublicKey
 
 
 class LazyKeys:
-    """The public keys of a grant's certificates, parsed when first asked for and kept by all versions of the grant."""
+    """The certificates of a grant, and their public keys, parsed when first asked for; shared by all its versions.
 
-    __slots__ = ("_parsed", "certificates")
+    Args:
+        certificates: DER, in the profile's order.
+        shelf: Where they lie until they are asked for.
+    """
 
-    def __init__(self, certificates: tuple[bytes, ...]) -> None:
-        self.certificates = certificates
+    __slots__ = ("_parsed", "_places", "_shelf")
+
+    def __init__(self, certificates: tuple[bytes, ...], shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._places = tuple((shelf.put(der), len(der)) for der in certificates)
         self._parsed: tuple[PublicKey, ...] | None = None
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """The certificates, DER, in the profile's order."""
+        return tuple(self._shelf.get(at, size) for at, size in self._places)
 
     def public_keys(self) -> tuple[PublicKey, ...]:
         """Return the parsed keys, in the profile's order."""

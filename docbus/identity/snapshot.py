@@ -23,13 +23,15 @@ from typing import TYPE_CHECKING
 from docbus.errors import DirectoryError, IdentityError, MalformedError, UnknownAgencyError
 from docbus.identity import entries
 from docbus.identity.agency import AgencyId
+from docbus.identity.chain import check_chain, decode_entry, decode_record
 from docbus.identity.changes import apply_change, apply_genesis
+from docbus.identity.checked import NOTHING_CHECKED, CheckedSigning
 from docbus.identity.nearest import nearest
 from docbus.identity.registrar_terms import terms_of, verify_registrar
 from docbus.identity.rules import refusal
 from docbus.identity.standing import delegation_key, parent_of
 from docbus.identity.state import DirectoryState
-from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVIRONMENT_BYTES, MAX_TIME_MS
+from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVIRONMENT_BYTES
 from docbus.wire.pae import DIRECTORY_TYPE
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from docbus.identity.grants import Agency, CertificateGrant, DelegationGrant
     from docbus.identity.registrar_terms import RegistrarTerms
+    from docbus.identity.shelf import Shelf
 
 _ENVIRONMENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ENVIRONMENT_BYTES - 1}}}")
 
@@ -193,11 +196,13 @@ class DirectoryReplay:
 
     Args:
         genesis: The pinned hash of the genesis entry, 32 bytes.
+        shelf: Where keys and certificates lie until they are asked for; in memory without one.
     """
 
-    def __init__(self, genesis: bytes) -> None:
+    def __init__(self, genesis: bytes, shelf: Shelf | None = None) -> None:
         self.genesis = genesis
-        self._state = DirectoryState()
+        self._shelf = shelf
+        self._state = DirectoryState(shelf)
         # Machine words, not Python's integers: heartbeats make a hundred thousand of each in a year.
         self._made_at = array("q")
         self._sizes = array("q")
@@ -239,13 +244,13 @@ class DirectoryReplay:
             DirectoryError: It breaks a rule; the text names position and rule, and nothing has changed.
         """
         position = self.position + 1
-        record = _decode_record(position, record_value)
+        record = decode_record(position, record_value)
         found_hash = record.hash
         if position == 0 and found_hash != self.genesis:
             shown = f"{found_hash.hex()}, pinned is {self.genesis.hex()}"
             raise refusal(0, "genesis_pinned", f"the first entry's hash is {shown}")
         try:
-            entry = _decode_entry(position, record.entry)
+            entry = decode_entry(position, record.entry)
         except DirectoryError:
             # Whether it is the registrar's at all says more than that it cannot be read.
             if position:
@@ -253,7 +258,51 @@ class DirectoryReplay:
             raise
         if position:
             self._check_signatures(position, record, entry.change)
-        self._check_chain(position, entry)
+        self._write(position, record, found_hash, entry)
+        return entry
+
+    def apply_kept(self, record_value: bytes, checked: bytes) -> None:
+        """Apply the next record, which was applied before and has been kept where nobody else can write.
+
+        Neither its signatures nor its certificates are checked once more; that it follows the entry before is.
+
+        Args:
+            record_value: As it was read.
+            checked: What :attr:`checked` was when it was applied.
+
+        Raises:
+            DirectoryError: It does not follow, or is no record.
+            MalformedError: What is kept beside it is not what was.
+        """
+        position = self.position + 1
+        if position == 0:
+            self.apply(record_value)
+            return
+        record = decode_record(position, record_value)
+        entry = decode_entry(position, record.entry)
+        known = None if checked == NOTHING_CHECKED else CheckedSigning.decode(checked)
+        self._state.was_applied = True
+        try:
+            self._write(position, record, record.hash, entry, known)
+        finally:
+            self._state.was_applied = False
+
+    @property
+    def checked(self) -> bytes:
+        """What checking the last entry's certificates came to, to be kept beside the record."""
+        found = self._state.checked_signing
+        return NOTHING_CHECKED if found is None else found.encode()
+
+    def _write(
+        self,
+        position: int,
+        record: entries.DirectoryRecord,
+        found_hash: bytes,
+        entry: entries.DirectoryEntry,
+        known: CheckedSigning | None = None,
+    ) -> None:
+        check_chain(self._state, position, entry)
+        self._state.known_signing, self._state.checked_signing = known, None
         if position:
             apply_change(self._state, position, entry.change)
         else:
@@ -261,7 +310,6 @@ class DirectoryReplay:
         self._state.hashes += found_hash
         self._made_at.append(entry.made_at)
         self._sizes.append(len(self._state.order))
-        return entry
 
     def snapshot(self, position: int | None = None) -> TrustSnapshot:
         """Return what the directory says now, or said at an earlier position; costs the same for any.
@@ -334,51 +382,15 @@ class DirectoryReplay:
                 raise refusal(position, "registrar_terms", error.text) from error
         verify_registrar(record, change, terms, named)
 
-    def _check_chain(self, position: int, entry: entries.DirectoryEntry) -> None:
-        if entry.version != entries.VERSION:
-            raise refusal(position, "entry_form", f"version {entry.version} cannot be read by this version of docbus")
-        if not 0 <= entry.made_at <= MAX_TIME_MS:
-            raise refusal(position, "made_at", f"it was made at {entry.made_at} ms, which no calendar has")
-        if entry.position != position:
-            raise refusal(position, "position", f"it claims position {entry.position}")
-        if position == 0:
-            if not _ENVIRONMENT.fullmatch(entry.environment):
-                raise refusal(position, "environment", f"{entry.environment!r} is not a name for an environment")
-            previous: bytes | None = entries.GENESIS_PREVIOUS
-        else:
-            if entry.environment != self._state.environment:
-                found = f"{entry.environment!r}, the directory is {self._state.environment!r}"
-                raise refusal(position, "environment", f"it is of {found}")
-            previous = self._state.hash_at(position - 1)
-        if entry.previous != previous:
-            raise refusal(position, "previous", f"it follows {entry.previous.hex()}, not the entry before")
-
     def _begin(self, entry: entries.DirectoryEntry, record: entries.DirectoryRecord) -> None:
         if not isinstance(entry.change, entries.Genesis):
             raise refusal(0, "genesis_first", f"it is a {type(entry.change).__name__}")
-        fresh = DirectoryState()
+        fresh = DirectoryState(self._shelf)
         fresh.environment = entry.environment
         apply_genesis(fresh, entry.change)
         self._state = fresh
         try:
             self._check_signatures(0, record, entry.change)
         except DirectoryError:
-            self._state = DirectoryState()
+            self._state = DirectoryState(self._shelf)
             raise
-
-
-def _decode_record(position: int, value: bytes) -> entries.DirectoryRecord:
-    try:
-        record = entries.decode_record(value)
-    except MalformedError as error:
-        raise refusal(position, "record_form", error.text) from error
-    if record.payload_type != DIRECTORY_TYPE.decode():
-        raise refusal(position, "payload_type", f"the payload type is {record.payload_type!r}")
-    return record
-
-
-def _decode_entry(position: int, encoded: bytes) -> entries.DirectoryEntry:
-    try:
-        return entries.decode_entry(encoded)
-    except MalformedError as error:
-        raise refusal(position, "entry_form", f"{error.text}; this version of docbus cannot read it") from error

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from docbus.identity.shelf import MemoryShelf
+
 if TYPE_CHECKING:
+    from docbus.identity.checked import CheckedSigning
     from docbus.identity.entries import Genesis
     from docbus.identity.grants import Agency, CertificateGrant, DelegationGrant
     from docbus.identity.registrar_terms import RegistrarTerms
+    from docbus.identity.shelf import Shelf
 
 V = TypeVar("V")
 HASH_BYTES = 32
@@ -64,20 +68,26 @@ class DirectoryState:
         "agencies",
         "aliases",
         "certificates",
+        "checked_signing",
         "delegations",
         "encryption_keys",
         "environment",
         "first_heartbeat",
         "genesis",
         "hashes",
+        "known_signing",
         "order",
         "registrar",
         "retired_registrar_keys",
         "revoked_signing_keys",
+        "shelf",
         "signing_keys",
+        "was_applied",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        self.shelf: Shelf = MemoryShelf() if shelf is None else shelf
+        """Where keys and certificates lie until they are asked for."""
         self.environment = ""
         self.genesis: Genesis | None = None
         self.first_heartbeat: int | None = None
@@ -86,6 +96,12 @@ class DirectoryState:
         """Position of each entry that names registrar keys, the oldest first, and the terms it names."""
         self.retired_registrar_keys: set[bytes] = set()
         """SHA-256 of the SubjectPublicKeyInfo of keys that were the registrar's, and are not any more."""
+        self.was_applied = False
+        """Whether the next entry was applied before and kept: what it is by itself need not be checked once more."""
+        self.known_signing: CheckedSigning | None = None
+        """What the certificates of the next grant say, if that was checked earlier and kept."""
+        self.checked_signing: CheckedSigning | None = None
+        """What those of the last entry say; None if it grants no signing key."""
         self.hashes = bytearray()
         """Entry hashes by position, 32 bytes each."""
         self.agencies: Versions[Agency] = Versions()

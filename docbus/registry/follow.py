@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,10 +15,11 @@ from docbus.registry.freshness import FreshnessLog
 from docbus.registry.reader import DirectoryReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterable, Callable
 
     from docbus.clock import Clock
     from docbus.identity.snapshot import TrustSnapshot
+    from docbus.registry.reader import Kept, OnEntry
     from docbus.transport.port import Transport
 
 LOAD_SECONDS = 120.0
@@ -41,7 +43,7 @@ class DirectoryFollower:
     Args:
         transport: Started by the caller.
         genesis: The pinned hash of the genesis entry.
-        on_entry: Told each record value that was applied, and its offset.
+        on_entry: As for :class:`~docbus.registry.reader.DirectoryReader`.
         clock: How old the directory is.
     """
 
@@ -50,12 +52,13 @@ class DirectoryFollower:
         transport: Transport,
         genesis: bytes,
         *,
-        on_entry: Callable[[bytes, int], None] | None = None,
+        on_entry: OnEntry | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._freshness = FreshnessLog()
-        self._reader = DirectoryReader(transport, genesis, on_entry=on_entry)
+        self._make_reader = partial(DirectoryReader, transport, genesis, on_entry=on_entry)
+        self._reader = self._make_reader()
         self._snapshot: TrustSnapshot | None = None
         self._listeners: list[Callable[[TrustSnapshot], None]] = []
         self._changed = asyncio.Condition()
@@ -97,18 +100,31 @@ class DirectoryFollower:
             await self._publish()
         return self._reader.replay.snapshot()
 
-    async def resume(self, kept: Sequence[tuple[bytes, int]]) -> TrustSnapshot:
-        """Begin with records that were kept earlier, because the log cannot be read now; :meth:`run` goes on from them.
+    async def resume(self, kept: AsyncIterable[Kept], *, verify: bool) -> int:
+        """Begin with records that were kept earlier, and return how many; :meth:`load` or :meth:`run` go on from them.
 
         Args:
-            kept: Record values from the genesis on, each with its offset.
+            kept: From the genesis on, or from the next one that is not applied yet.
+            verify: As for :meth:`~docbus.registry.reader.DirectoryReader.resume`.
 
         Raises:
             DirectoryError: They break a rule.
+            MalformedError: What is kept beside one is not what was.
         """
-        await self._reader.resume(kept)
-        await self._publish()
-        return self._reader.replay.snapshot()
+        number = await self._reader.resume(kept, verify=verify)
+        if number:
+            await self._publish()
+        return number
+
+    @property
+    def applied(self) -> int:
+        """How many entries were applied."""
+        return self._reader.replay.position + 1
+
+    def forget(self) -> None:
+        """Begin again at the genesis, because what was kept cannot be used."""
+        self._reader = self._make_reader()
+        self._snapshot = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow new entries until ``stop`` is set.
@@ -218,6 +234,6 @@ async def fetch_directory(
         TransportError: The topic is missing or cannot be read.
     """
     values: list[bytes] = []
-    reader = DirectoryReader(transport, genesis, on_entry=lambda value, _: values.append(value))
+    reader = DirectoryReader(transport, genesis, on_entry=lambda value, _offset, _checked: values.append(value))
     await reader.catch_up(timeout)
     return reader.replay.snapshot(), values

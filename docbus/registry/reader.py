@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from docbus.errors import DirectoryError, ForeignRecordError, WaitTimeoutError
+from docbus.errors import BrokerUnavailableError, DirectoryError, ForeignRecordError, WaitTimeoutError
 from docbus.identity.rules import refusal
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import MIB
+from docbus.registry.shelf import FileShelf
 from docbus.transport.topics import DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterable, Callable
 
     from docbus.transport.port import Record, Transport
+
+    OnEntry = Callable[[bytes, int, bytes], None]
 
 PARTITION = 0
 """The directory has one partition, because its order is the authority."""
@@ -32,13 +35,28 @@ READ_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 
+class Kept(NamedTuple):
+    """A record of the directory that was applied and kept.
+
+    Attributes:
+        value: The record's value.
+        offset: Where it lay.
+        checked: What its certificates came to, see :attr:`~docbus.identity.snapshot.DirectoryReplay.checked`.
+    """
+
+    value: bytes
+    offset: int
+    checked: bytes
+
+
 class DirectoryReader:
     """A place in the directory topic, and the replay of everything before it.
 
     Args:
         transport: Started by the caller.
         genesis: The pinned hash of the genesis entry.
-        on_entry: Told each record value that was applied, and its offset.
+        on_entry: Told each record value that was applied, its offset, and what its certificates came to
+            (:attr:`~docbus.identity.snapshot.DirectoryReplay.checked`).
         on_foreign: Told each record that the registrar did not sign, and what is wrong with it.
 
     Attributes:
@@ -52,7 +70,7 @@ class DirectoryReader:
         transport: Transport,
         genesis: bytes,
         *,
-        on_entry: Callable[[bytes, int], None] | None = None,
+        on_entry: OnEntry | None = None,
         on_foreign: Callable[[int, ForeignRecordError], None] | None = None,
     ) -> None:
         self._transport = transport
@@ -60,7 +78,8 @@ class DirectoryReader:
         self._on_foreign = on_foreign
         self._passed = 0
         self._first_passed: int | None = None
-        self.replay = DirectoryReplay(genesis)
+        self._kept: tuple[bytes, int] | None = None
+        self.replay = DirectoryReplay(genesis, FileShelf())
         self.offset = 0
         self.foreign = 0
 
@@ -78,6 +97,7 @@ class DirectoryReader:
         try:
             async with asyncio.timeout(timeout):
                 end = await self._end()
+                await self._confirm(READ_SECONDS)
                 while self.offset < end:
                     await self.step(READ_SECONDS)
         except TimeoutError as error:
@@ -86,20 +106,54 @@ class DirectoryReader:
                 hint="Try again; if it stays so, the brokers are slow or hold back records.",
             ) from error
 
-    async def resume(self, kept: Sequence[tuple[bytes, int]]) -> None:
-        """Apply records that were kept when they were read earlier, and go on behind them.
+    async def resume(self, kept: AsyncIterable[Kept], *, verify: bool) -> int:
+        """Apply records that were kept when they were read earlier, and go on behind them; return how many.
+
+        Nobody has to be asked for them. With the first record that is read afterwards, the last of them is compared
+        with what the brokers have in its place.
 
         Args:
-            kept: Record values from the genesis on, each with its offset.
+            kept: From the genesis on, or from the next one that is not applied yet.
+            verify: Verify and check them like new ones, because another version of the rules has done so before.
 
         Raises:
             DirectoryError: One breaks a rule; it was not kept as it was read.
+            MalformedError: What is kept beside one is not what was.
         """
-        for number, (value, offset) in enumerate(kept[self.replay.position + 1 :], start=1):
-            self.replay.apply(value)
+        number = 0
+        async for value, offset, checked in kept:
+            if verify:
+                self.replay.apply(value)
+            else:
+                self.replay.apply_kept(value, checked)
             self.offset = offset + 1
+            self._kept = (value, offset)
+            number += 1
             if number % CHUNK_RECORDS == 0:
                 await asyncio.sleep(0)
+        return number
+
+    async def _confirm(self, wait: float) -> None:
+        """Compare the last record that was kept with what the brokers have in its place, once."""
+        if self._kept is None:
+            return
+        value, offset = self._kept
+        _first, end = (await self._transport.bounds(DIRECTORY)).get(PARTITION, (0, 0))
+        shown = None
+        if offset < end:
+            records = await self._transport.read(
+                DIRECTORY, PARTITION, offset, max_records=1, max_bytes=FETCH_BYTES, wait=wait
+            )
+            if not records:
+                raise BrokerUnavailableError(f"the brokers do not show the record at offset {offset} of {DIRECTORY}")
+            shown = records[0]
+        if shown is None or shown.offset != offset or shown.value != value:
+            was = "is gone" if shown is None or shown.offset != offset else "is another one"
+            raise DirectoryError(
+                f"entry {self.replay.position} of the directory, which this agency has seen, {was} on the brokers",
+                hint="Somebody has cut it back, or shows another: ask the registrar, and whoever runs the brokers.",
+            )
+        self._kept = None
 
     async def step(self, wait: float) -> int:
         """Read once and apply what came; return how many entries were applied.
@@ -111,6 +165,7 @@ class DirectoryReader:
             DirectoryError: An entry breaks a rule; those before it are applied.
             TransportError: The topic is missing or cannot be read.
         """
+        await self._confirm(wait)
         records = await self._transport.read(
             DIRECTORY, PARTITION, self.offset, max_records=FETCH_RECORDS, max_bytes=FETCH_BYTES, wait=wait
         )
@@ -162,7 +217,7 @@ class DirectoryReader:
         else:
             self._first_passed = None
             if self._on_entry is not None:
-                self._on_entry(value, record.offset)
+                self._on_entry(value, record.offset, self.replay.checked)
 
     def _pass_by(self, offset: int, error: ForeignRecordError) -> None:
         if self._first_passed is None:

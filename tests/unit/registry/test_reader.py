@@ -13,7 +13,7 @@ from docbus.identity import entries
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.registry import reader as module
 from docbus.registry.follow import fetch_directory
-from docbus.registry.reader import DirectoryReader
+from docbus.registry.reader import DirectoryReader, Kept
 from docbus.transport.port import Record
 from docbus.transport.topics import DIRECTORY
 from tests.support.bus import append_entries, found_bus
@@ -40,7 +40,7 @@ async def test_reader_comes_to_the_end(transport: SqliteTransport) -> None:
         builder.grant(f"vn:H{number + 10}")
     await append_entries(transport, builder.records)
     told: list[bytes] = []
-    reader = DirectoryReader(transport, builder.genesis, on_entry=lambda value, _: told.append(value))
+    reader = DirectoryReader(transport, builder.genesis, on_entry=lambda value, _offset, _checked: told.append(value))
 
     await reader.catch_up(30)
 
@@ -87,7 +87,7 @@ async def test_superseded_entries_are_passed_over(transport: SqliteTransport) ->
     builder.grant("vn:H28")
     told: list[bytes] = []
     await append_entries(transport, [genesis, genesis, first, lost, first, builder.records[2]])
-    reader = DirectoryReader(transport, builder.genesis, on_entry=lambda value, _: told.append(value))
+    reader = DirectoryReader(transport, builder.genesis, on_entry=lambda value, _offset, _checked: told.append(value))
 
     await reader.catch_up(30)
 
@@ -259,19 +259,42 @@ def test_replay_refuses_transport_errors_as_its_own() -> None:
     assert not isinstance(caught.value, TransportError)
 
 
-async def test_reader_resumes_from_what_was_kept(transport: SqliteTransport) -> None:
-    """What was kept is checked like the log, and only what follows it is read; what was read already is passed over."""
+async def _kept(builder: DirectoryBuilder, *, begin: int = 0) -> AsyncIterator[Kept]:
+    replay = DirectoryReplay(builder.genesis)
+    for offset, record in enumerate(builder.records):
+        replay.apply(record)
+        if offset >= begin:
+            yield Kept(record, offset, replay.checked)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_reader_resumes_from_what_was_kept(transport: SqliteTransport, *, verify: bool) -> None:
+    """Only what follows what was kept is read, and it says the same whether that was verified once more or not."""
     builder = DirectoryBuilder()
     builder.grant("vn:H26")
     await append_entries(transport, builder.records)
-    reader = DirectoryReader(transport, builder.genesis)
-    await reader.resume([(record, offset) for offset, record in enumerate(builder.records[:1])])
-    assert (0, 1) == (reader.replay.position, reader.offset)
-
-    await reader.resume([(record, offset) for offset, record in enumerate(builder.records)])
-    assert (1, 2) == (reader.replay.position, reader.offset)
+    told: list[int] = []
+    reader = DirectoryReader(transport, builder.genesis, on_entry=lambda _value, offset, _checked: told.append(offset))
+    assert 2 == await reader.resume(_kept(builder), verify=verify)
     builder.grant("vn:H53")
     await append_entries(transport, builder.records[2:])
     await reader.catch_up(30)
 
-    assert 2 == reader.replay.position
+    assert [2] == told
+    assert builder.snapshot() == reader.replay.snapshot()
+    assert list(builder.snapshot().agencies()) == list(reader.replay.snapshot().agencies())
+    assert 0 == await reader.resume(_kept(builder, begin=3), verify=verify)
+
+
+async def test_what_was_kept_is_verified_if_that_is_asked_for(transport: SqliteTransport) -> None:
+    """A record that the registrar did not sign is refused when it is verified; nobody could have kept it otherwise."""
+    builder = DirectoryBuilder()
+    builder.records.append(builder.value(entries.Heartbeat(), signers=DirectoryBuilder().signers))
+
+    async def kept() -> AsyncIterator[Kept]:
+        for offset, record in enumerate(builder.records):
+            yield Kept(record, offset, b"")
+
+    with pytest.raises(DirectoryError, match="signatures"):
+        await DirectoryReader(transport, builder.genesis).resume(kept(), verify=True)
+    assert 2 == await DirectoryReader(transport, builder.genesis).resume(kept(), verify=False)
