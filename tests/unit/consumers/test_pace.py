@@ -1,12 +1,18 @@
 from __future__ import annotations
 
-from docbus.consumers.pace import PORTION_SECONDS, Pace
+from docbus.consumers.pace import FIRST_PORTION, PORTION_SECONDS, Pace
 
 
-def test_unknown_and_fast_systems_get_all_they_take() -> None:
-    """Without a measurement, and with a fast DMS, a call has as many documents as the sink says."""
+def test_unknown_system_gets_a_few() -> None:
+    """Before anything is measured a call has few documents: what is urgent may wait behind them for as long."""
     pace = Pace()
-    assert 256 == pace.portion(256)
+    assert FIRST_PORTION == pace.portion(256)
+    assert 1 == pace.portion(1)
+
+
+def test_fast_system_gets_all_it_takes() -> None:
+    """With a fast DMS, a call has as many documents as the sink says."""
+    pace = Pace()
     pace.took(256, 0.05)
     assert 256 == pace.portion(256)
     pace.took(10, 0.0)

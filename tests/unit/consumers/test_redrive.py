@@ -480,8 +480,9 @@ async def test_many_are_done_in_batches(inbox: Inbox) -> None:
     await inbox.receive()
 
     assert 1000 == len(inbox.sink.order)
-    assert 2 == len(inbox.sink.calls) - calls
-    assert 2 == len(inbox.receipts()) - receipts
+    # Few at first, as the pace of a system is not known when a process begins.
+    assert 3 == len(inbox.sink.calls) - calls
+    assert 3 == len(inbox.receipts()) - receipts
     assert set(inbox.meaning().values()) == {None}
 
 

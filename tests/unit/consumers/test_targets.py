@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docbus.consumers.ledger import Ledger
+from docbus.consumers.pace import FIRST_PORTION
 from docbus.consumers.sinks.port import Reject, Target
 from docbus.documents.document import DocumentReference
 from tests.support.audit_exchange import CITY
@@ -86,7 +87,7 @@ async def test_what_an_earlier_portion_has_filed_is_known(inbox: Inbox) -> None:
 
 async def test_ledger_is_asked_once_for_a_portion(inbox: Inbox, asked: list[Sequence[DocumentKey]]) -> None:
     """However many changes a portion has, what they concern is looked up together, and each document once."""
-    await inbox.post(*inbox.exchange.documents(CITY, ME, 20, kind="update", concerns=references("x", "y")))
+    await inbox.post(*inbox.exchange.documents(CITY, ME, FIRST_PORTION, kind="update", concerns=references("x", "y")))
 
     await inbox.receive()
 
