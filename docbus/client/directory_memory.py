@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _POSITION, _HASH, _VERSION = "directory_position", "directory_hash", "directory_version"
-KEEP_RECORDS = 2048
+BATCH_RECORDS = 2048
 """Records of the directory that are read or written in one go: some 4 MiB."""
 SeenEntry = tuple[int, bytes]
 """Position and hash of a directory entry."""
@@ -67,7 +67,7 @@ class DirectoryMemory:
     def take(self, value: bytes, offset: int, checked: bytes) -> None:
         """Take a record that was applied, from the genesis on; it is kept with the next snapshot, or before."""
         self._read.append(Kept(value, offset, checked))
-        if len(self._read) >= KEEP_RECORDS:
+        if len(self._read) >= BATCH_RECORDS:
             rows = self._rows()
             self._write_behind(lambda connection: _write(connection, rows, self._version))
 
@@ -147,7 +147,7 @@ def _version_of(connection: sqlite3.Connection) -> str | None:
 def _read_kept(position: int, connection: sqlite3.Connection) -> list[tuple[bytes, int, bytes]]:
     return connection.execute(
         "SELECT record, at_offset, checked FROM directory WHERE position >= ? ORDER BY position LIMIT ?",
-        (position, KEEP_RECORDS),
+        (position, BATCH_RECORDS),
     ).fetchall()
 
 

@@ -13,7 +13,7 @@ import structlog
 from docbus.errors import StorageError
 from docbus.limits import KIB
 
-PENDING_BYTES = 256 * KIB
+BATCH_BYTES = 256 * KIB
 """Bytes that are written in one go; a directory of some 150 agencies never needs the disk."""
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class FileShelf:
         with self._lock:
             at = self._written + len(self._pending)
             self._pending += value
-            if len(self._pending) >= PENDING_BYTES and not self._in_memory:
+            if len(self._pending) >= BATCH_BYTES and not self._in_memory:
                 self._write()
         return at
 

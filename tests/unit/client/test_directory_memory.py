@@ -139,7 +139,7 @@ async def test_what_is_kept_is_not_kept_again(database: Database) -> None:
 
 async def test_long_log_is_kept_bit_by_bit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a long log is read, a bounded number of records is in memory, here and when it is read again."""
-    monkeypatch.setattr(module, "KEEP_RECORDS", 2)
+    monkeypatch.setattr(module, "BATCH_RECORDS", 2)
     builder = log_of("vn:H26", "vn:H53", "vn:H37", "vn:H01")
     memory = DirectoryMemory(database, "1")
     waiting = []

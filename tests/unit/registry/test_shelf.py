@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder for temporary files; ten bytes are written in one go."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(module, "PENDING_BYTES", 10)
+    monkeypatch.setattr(module, "BATCH_BYTES", 10)
     return tmp_path
 
 
