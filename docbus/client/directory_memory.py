@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _POSITION, _HASH, _VERSION = "directory_position", "directory_hash", "directory_version"
-BATCH_RECORDS = 2048
-"""Records of the directory that are read or written in one go: some 4 MiB."""
+BATCH_RECORDS = 256
+"""Records of the directory that are read or written in one go: some 500 KB."""
 SeenEntry = tuple[int, bytes]
 """Position and hash of a directory entry."""
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from docbus.errors import AgencyClosedError
 from docbus.identity.certificates import load_certificate_key
+from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
     from docbus.identity.encryption import Encrypter
     from docbus.identity.shelf import Shelf
     from docbus.identity.signing import PublicKey
+
+
+_MOST = max(terms.signatures for terms in PROFILES.values())
+_SIZES = struct.Struct(f">{_MOST}I")
+"""Size of each certificate on the shelf, in front of them; 0 where there is none."""
+_SIZE_BITS = 32
 
 
 class LazyKeys:
@@ -22,17 +30,24 @@ class LazyKeys:
         shelf: Where they lie until they are asked for.
     """
 
-    __slots__ = ("_parsed", "_places", "_shelf")
+    __slots__ = ("_parsed", "_place", "_shelf")
 
     def __init__(self, certificates: tuple[bytes, ...], shelf: Shelf) -> None:
         self._shelf = shelf
-        self._places = tuple((shelf.put(der), len(der)) for der in certificates)
+        together = _SIZES.pack(*map(len, certificates), *[0] * (_MOST - len(certificates))) + b"".join(certificates)
+        # One number for where and how long: of two, or of a pair for each, a national directory has 16 MiB more.
+        self._place = shelf.put(together) << _SIZE_BITS | len(together)
         self._parsed: tuple[PublicKey, ...] | None = None
 
     @property
     def certificates(self) -> tuple[bytes, ...]:
         """The certificates, DER, in the profile's order."""
-        return tuple(self._shelf.get(at, size) for at, size in self._places)
+        together = self._shelf.get(self._place >> _SIZE_BITS, self._place & (1 << _SIZE_BITS) - 1)
+        found, at = [], _SIZES.size
+        for size in filter(None, _SIZES.unpack_from(together)):
+            found.append(together[at : at + size])
+            at += size
+        return tuple(found)
 
     def public_keys(self) -> tuple[PublicKey, ...]:
         """Return the parsed keys, in the profile's order."""
