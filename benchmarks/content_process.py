@@ -246,9 +246,9 @@ async def work(role: str, place: str, sink: str = "") -> None:
         aiokafka = Raw(place)
         await obey({"produce": aiokafka.produce, "consume": aiokafka.consume})
         return
+    relax_allocator()
     async with Agency.open(place) as agency:
         relax_collector()
-        relax_allocator()
         if role == "send":
             sending = Sending(agency)
             async with agency.serving(receive=False):

@@ -67,6 +67,7 @@ def _serve(context: typer.Context, does: str, *, send: bool, receive: bool, star
 
     async def work() -> None:
         stop = asyncio.Event()
+        relax_allocator()
         with stopping(stop, session):
             async with Agency.open(session.folder) as agency:
                 from docbus.transport import topics
@@ -75,7 +76,6 @@ def _serve(context: typer.Context, does: str, *, send: bool, receive: bool, star
                 if point is not None:
                     offsets = await offsets_of(agency.transport, topics.inbox(agency.id), point)
                 relax_collector()
-                relax_allocator()
                 session.note(f"{agency.id} ({agency.name}) {does}; stop with Ctrl-C")
                 await agency.run(stop=stop, send=send, receive=receive, start=offsets)
         session.note("stopped")

@@ -26,12 +26,16 @@ COLLECT_OLDER_EVERY = 5
 the bytes of a whole batch: with 20, and so one full look in three quarters of an hour, a process that received 75
 documents a second grew from 240 to 410 MiB until somebody looked (``make soak``)."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Of glibc's ``mallopt``, see its manual page."""
 MAPPED_BYTES = 16 * MIB
 """Bytes from which on memory is mapped by itself: more than any fetch or batch."""
 KEPT_BYTES = 32 * MIB
 """Bytes of unused memory that are kept: what is in flight at a time."""
+ARENAS = 2
+"""Arenas that threads share. glibc has eight for each core, and each keeps the most that a thread has ever used: work
+that takes 13 MiB for a moment every nine minutes, each time in another thread of a pool, let a publisher grow by as
+much each time (``make soak``). Threads of Python seldom allocate at once, so that sharing costs nothing measurable."""
 
 
 def relax_collector() -> None:
@@ -48,13 +52,14 @@ def relax_allocator() -> None:
     """Let the C library keep memory of a few megabytes instead of giving it back; for commands, not for libraries.
 
     Parts of large content, and what a broker answers with, are half a megabyte and more; glibc maps each anew, and the
-    system clears it page by page: a third of the time that uploading takes (see ``make bench``). Elsewhere nothing
-    happens.
+    system clears it page by page: a third of the time that uploading takes (see ``make bench``). Threads share what is
+    kept, if this is called before they begin. Elsewhere nothing happens.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
         library.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        library.mallopt(_M_ARENA_MAX, ARENAS)
 
 
 @asynccontextmanager

@@ -77,10 +77,10 @@ async def publish(agency: Agency, stop: asyncio.Event, folder: Path, arguments: 
 async def work(role: str, folder: Path, arguments: dict[str, object]) -> None:
     """Work until SIGTERM."""
     stop = asyncio.Event()
+    relax_allocator()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with Agency.open(folder, clock=JumpingClock(folder.with_name(f"{folder.name}.{CLOCK_NAME}"))) as agency:
         relax_collector()
-        relax_allocator()
         async with agency.serving(receive=False):
             if role == "publish":
                 await publish(agency, stop, folder, arguments)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 
 import pytest
 
-from docbus.client.running import beside
+from docbus.client.running import ARENAS, beside
 
 BOUND = 20.0
 
@@ -133,3 +135,35 @@ async def test_failure_while_stopping_stops_all() -> None:
     done, _ = await asyncio.wait({asyncio.ensure_future(work())}, timeout=BOUND)
 
     assert [failure] == [task.exception() for task in done]
+
+
+_THREADS = """
+import ctypes, sys, threading
+from docbus.client.running import relax_allocator
+if sys.argv[1] == "relaxed":
+    relax_allocator()
+together = threading.Barrier(6)
+
+def work():
+    together.wait()
+    kept = [bytes(1000) for _ in range(100)]
+    together.wait()
+
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_threads_share_what_the_allocator_keeps() -> None:
+    """Six threads that need memory at the same time have few arenas; each arena keeps the most it ever had."""
+
+    def arenas(how: str) -> int:
+        command = [sys.executable, "-c", _THREADS, how]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stderr.count("Arena ")
+
+    assert arenas("relaxed") <= ARENAS < arenas("as it comes")
