@@ -1,4 +1,4 @@
-"""Die everywhere: ``python -m tests.faults.campaign FOLDER`` kills one journey after the other, and mends each.
+"""Die everywhere: ``python -m tests.faults.campaign FOLDER JOBS`` kills one journey after the other, and mends each.
 
 It reads a JSON list of ``[journey, name, moment, first or last]`` from its standard input, and answers with one JSON
 object in a line: first the writes that each journey has when nothing happens, then what came of each place. ``--all``
@@ -38,6 +38,8 @@ ATTEMPTS = 5
 """Journeys in which a place may be missed: how often a batch is sealed, and so how often the last time is, depends on
 how fast things go."""
 _JOBS = os.cpu_count() or 1
+NICENESS = 10
+"""Beside other tests: what is measured or awaited there goes first."""
 JOURNEYS: dict[str, ModuleType] = {"everything": everything, "trouble": trouble}
 """Each has ``begin``, ``set_up``, ``journey`` and ``check``. A write that one before comes to is not died at again."""
 LISTS = {
@@ -213,7 +215,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="docbus-campaign-") as made:
             _alone(Path(made), everywhere=sys.argv[1] == "--all")
         return
-    run(Path(sys.argv[1]), [tuple(one) for one in json.load(sys.stdin)], _JOBS)
+    os.nice(NICENESS)
+    run(Path(sys.argv[1]), [tuple(one) for one in json.load(sys.stdin)], int(sys.argv[2]))
 
 
 def _alone(folder: Path, *, everywhere: bool) -> None:

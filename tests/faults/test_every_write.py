@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.campaign import LISTS
-from tests.faults.killing import ROOT
+from tests.faults.conftest import CAMPAIGN
 from tests.faults.seams import all_database_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.faults.campaign import Asked
+    from tests.faults.conftest import RunningCampaign
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what an open file is called")
 ELSEWHERE: dict[str, str] = {}
 """Writes to the database that no journey comes to, and what there is to say of a death at them."""
-LIMIT_SECONDS = 240
-"""Seconds for one test: the first of them waits until the exchange is founded and gone through once."""
+LIMIT_SECONDS = 600
+"""Seconds for one test: the first of them may wait until the process beside has come to its place."""
 
 
 def _places() -> list[Asked]:
@@ -40,57 +37,16 @@ def _places() -> list[Asked]:
     ]
 
 
-class _Campaign:
-    """A running campaign, whose results are asked for in any order."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._found: dict[Asked, str | None] = {}
-        self.writes = {journey: {tuple(one) for one in found} for journey, found in self._next()["writes"].items()}
-
-    def _next(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, f"the campaign has ended early, with {self._process.wait()}"
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def error(self, asked: Asked) -> str | None:
-        """Return what is wrong after a death at a place."""
-        while asked not in self._found:
-            found = self._next()
-            self._found[tuple(found["place"])] = found["error"]
-        return self._found[asked]
-
-
-@pytest.fixture(scope="module")
-def campaign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Campaign]:
-    """Start a campaign through the places that this run has tests for, in the order of the tests."""
-    asked = [
-        item.callspec.params["place"]
-        for item in request.session.items
-        if item.path == request.path and "place" in getattr(getattr(item, "callspec", None), "params", ())
-    ]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.campaign", str(tmp_path_factory.mktemp("campaign"))],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdin is not None
-            json.dump(asked, process.stdin)
-            process.stdin.close()
-            yield _Campaign(process)
-        finally:
-            process.kill()
+@pytest.fixture
+def campaign(request: pytest.FixtureRequest) -> RunningCampaign:
+    """Return what was started when the tests were collected."""
+    return request.config.stash[CAMPAIGN]
 
 
 @on_linux
 @pytest.mark.timeout(LIMIT_SECONDS)
 @pytest.mark.parametrize("place", _places(), ids=lambda place: re.sub(r"[^\w:.()/]+", "-", " ".join(place)))
-def test_journey_that_dies_at_a_write_ends_as_any_other(campaign: _Campaign, place: Asked) -> None:
+def test_journey_that_dies_at_a_write_ends_as_any_other(campaign: RunningCampaign, place: Asked) -> None:
     """Whatever was done of the write, the next process brings everything to its end, once, and nothing is left over."""
     assert None is campaign.error(place)
 
@@ -98,7 +54,7 @@ def test_journey_that_dies_at_a_write_ends_as_any_other(campaign: _Campaign, pla
 @on_linux
 @pytest.mark.timeout(LIMIT_SECONDS)
 @pytest.mark.parametrize("journey", LISTS)
-def test_list_has_every_write_of_the_journey(campaign: _Campaign, journey: str) -> None:
+def test_list_has_every_write_of_the_journey(campaign: RunningCampaign, journey: str) -> None:
     """A write that is added has its crash tests, or this fails; ``tests.faults.campaign --list`` writes the lists."""
     listed = {(name, moment) for of, name, moment, _ in _places() if of == journey}
 
