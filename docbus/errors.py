@@ -34,6 +34,8 @@
     │   └── SinkUnavailableError       (retriable)
     ├── RedriveError                   a record that was set aside cannot be released, redelivered or rejected
     ├── ContentUnavailableError        parts of large content have expired, or are nowhere to be found
+    ├── TimeStampError                 an authority's answer that proves nothing   (retriable)
+    │   └── AuthorityUnavailableError  the time-stamping authority does not answer (retriable)
     ├── WaitTimeoutError               a bounded wait ran out                      (retriable)
     └── AuditError                     evidence cannot be read
 
@@ -271,6 +273,19 @@ class ContentUnavailableError(DocbusError):
         """Carry the reason."""
         super().__init__(text, hint=hint)
         self.code = code
+
+
+class TimeStampError(DocbusError):
+    """A time-stamping authority answered what proves nothing; it is asked again, and documents flow meanwhile."""
+
+    code = "time_stamp_refused"
+    retriable = True
+
+
+class AuthorityUnavailableError(TimeStampError):
+    """The time-stamping authority cannot be reached, or did not answer in time or size."""
+
+    code = "time_stamp_authority_unavailable"
 
 
 class WaitTimeoutError(DocbusError):

@@ -13,6 +13,7 @@ HOMES = {
     "prometheus_client": ("docbus.client.metrics",),
     "pydantic": ("docbus.settings",),
     "pydantic_settings": ("docbus.settings",),
+    "rfc3161_client": ("docbus.identity.time_stamps.",),
     "rich": ("docbus.cli.", "docbus.cli"),
     "sqlite3": (
         "docbus.storage.",

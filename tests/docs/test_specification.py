@@ -15,6 +15,7 @@ from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import SCHEMAS, decode_head
 from docbus.identity.rules import RULES
 from docbus.identity.schemes import SCHEMES
+from docbus.identity.time_stamps.verdict import Reason
 from docbus.transport import topics
 from docbus.verification.checks import AUTHORITY_CODES, CHECKS
 from docbus.wire import pae
@@ -109,6 +110,14 @@ def test_every_field_is_explained(name: str) -> None:
 def test_rules_are_those_of_the_directory() -> None:
     """Every rule of the directory log stands in the table, in the same words."""
     assert list(RULES.items()) == rows("directory", r"`(\w+)` \| ([A-Z].+\.) \|$")
+
+
+def test_reasons_of_time_stamps_are_those_of_the_code() -> None:
+    """Every reason for which a token proves nothing has a row, and what it makes of the outcome."""
+    shown = dict(rows("time-stamps", r"T\d+ \| `(\w+)` \| [^|]+ \| (\w+) \|$"))  # type: ignore[arg-type] # pairs
+
+    assert sorted(Reason) == sorted(shown)
+    assert {Reason.NO_ANCHOR, Reason.UNKNOWN_AUTHORITY} == {r for r, o in shown.items() if o == "indeterminate"}
 
 
 def test_schemes_of_ids_are_those_of_the_code() -> None:

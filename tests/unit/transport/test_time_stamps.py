@@ -1,0 +1,183 @@
+"""Asking an authority over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docbus.errors import AuthorityUnavailableError, ConfigurationError
+from docbus.transport.time_stamps import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, AuthorityAddress, TSAClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+pytestmark = pytest.mark.loopback
+"""What is tested is the conversation over a socket."""
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+SECONDS = 10.0
+
+
+@asynccontextmanager
+async def answering(write: Callable[[socket.socket], None]) -> AsyncIterator[tuple[TSAClient, list[bytes]]]:
+    """Yield a client of a server that reads one request and then does as it is told."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                asked.append(connection.recv(65_536))
+                try:
+                    write(connection)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        address = AuthorityAddress.parse(f"http://127.0.0.1:{server.getsockname()[1]}/tsa?fast=1")
+        yield TSAClient(address, answer_seconds=SECONDS), asked
+        # On another thread, as the connection is ended by this one's loop.
+        await asyncio.to_thread(thread.join, SECONDS)
+
+
+def sending(answer: bytes) -> Callable[[socket.socket], None]:
+    return lambda connection: connection.sendall(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: 5\r\n\r\ntoken and more",
+        HEAD + b"\r\ntoken",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nto\r\n3;ext=1\r\nken\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 \r\ncontent-length:5\r\n\r\ntoken",
+    ],
+    ids=["length", "until-the-end", "chunked", "http-1.0"],
+)
+async def test_an_answer_is_read_in_each_form_of_http(answer: bytes) -> None:
+    """However its length is told, the body comes back whole and alone."""
+    async with answering(sending(answer)) as (client, asked):
+        assert b"token" == await client.ask(b"question")
+
+    assert asked[0].startswith(b"POST /tsa?fast=1 HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert b"Content-Type: application/timestamp-query\r\n" in asked[0]
+    assert asked[0].endswith(b"\r\n\r\nquestion")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (HEAD + b"Content-Length: 104857600\r\n\r\n", "answers with 104857600 bytes"),
+        (HEAD + b"\r\n" + bytes(MAX_ANSWER_BYTES + 1), "answers with"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n6400000\r\n", "answers with 104857600 bytes"),
+        (HEAD + b"Content-Length: -1\r\n\r\n", "answers with -1 bytes"),
+        (HEAD + b"Content-Length: many\r\n\r\n", "does not speak HTTP"),
+        (HEAD + b"Content-Length: 5\r\n\r\ntok", "does not speak HTTP"),
+        (HEAD + b"X: " + bytes([65]) * MAX_HEAD_BYTES, "does not speak HTTP"),
+        (HEAD + b"A: b\r\n" * 200 + b"\r\n", "does not speak HTTP"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "does not speak HTTP"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 ok\r\n\r\n", "does not speak HTTP"),
+        (b"", "does not speak HTTP"),
+        (b"HTTP/1.1 503 Busy\r\n\r\n", "answered with status 503"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n", "redirects are not followed"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+async def test_what_is_no_answer_is_refused(answer: bytes, said: str) -> None:
+    """Too much, too little, another protocol, another status: each has its words, and the authority is named."""
+    async with answering(sending(answer)) as (client, _):
+        with pytest.raises(AuthorityUnavailableError, match=said) as error:
+            await client.ask(b"question")
+
+    assert "http://127.0.0.1:" in str(error.value)
+    assert error.value.retriable
+
+
+async def test_a_flood_is_not_read_to_its_end() -> None:
+    """Of a hundred megabytes no more is taken than is allowed."""
+    sent: list[int] = []
+
+    def flood(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"\r\n")
+        for _ in range(1600):
+            connection.sendall(bytes(65_536))
+            sent.append(65_536)
+
+    async with answering(flood) as (client, _):
+        with pytest.raises(AuthorityUnavailableError, match="are allowed"):
+            await client.ask(b"question")
+
+    assert sum(sent) < 50 * 1024 * 1024
+
+
+async def test_a_server_that_hangs_is_given_up() -> None:
+    """An authority that takes a question and says nothing costs a bounded time."""
+    done = threading.Event()
+
+    def hang(_connection: socket.socket) -> None:
+        done.wait(SECONDS)
+
+    async with answering(hang) as (client, _):
+        client._answer_seconds = 0.05
+        with pytest.raises(AuthorityUnavailableError, match=r"has not answered within 0\.05 seconds"):
+            await client.ask(b"question")
+        done.set()
+
+
+async def test_nobody_there_is_told() -> None:
+    """A port on which nobody listens is named."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+    with pytest.raises(AuthorityUnavailableError, match="cannot be reached"):
+        await TSAClient(AuthorityAddress.parse(url)).ask(b"question")
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path"),
+    [
+        ("http://ca.gov.vn/tsa", "ca.gov.vn", 80, "/tsa"),
+        ("https://tsa.example", "tsa.example", 443, "/"),
+        ("http://[::1]:318/a?b=c", "::1", 318, "/a?b=c"),
+    ],
+)
+def test_an_address_is_taken_apart(url: str, host: str, port: int, path: str) -> None:
+    """What the settings say is what is asked."""
+    found = AuthorityAddress.parse(url)
+
+    assert (host, port, path) == (found.host, found.port, found.path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "tsa.example",
+        "ftp://tsa.example/",
+        "http:///tsa",
+        "http://h:99999/",
+        "http://h/\r\nX: y",
+        "http://ü/",
+        "http://[/",
+    ],
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    """The setting is named, and nothing can be smuggled into a request."""
+    with pytest.raises(ConfigurationError, match="no address of HTTP"):
+        AuthorityAddress.parse(url)
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@tsa.example/", "http://tsa.example/a b"])
+def test_a_password_in_an_address_is_not_understood(url: str) -> None:
+    """And it is not repeated in the error."""
+    with pytest.raises(ConfigurationError, match="is not understood") as error:
+        AuthorityAddress.parse(url)
+
+    assert "secret" not in str(error.value)
