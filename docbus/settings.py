@@ -29,6 +29,7 @@ from docbus.documents.calendar import WorkingCalendar
 from docbus.documents.deadlines import Deadlines, Stage
 from docbus.errors import ConfigurationError
 from docbus.limits import MAX_PARTS, PART_BYTES
+from docbus.transport.time_stamps import AuthorityAddress
 from docbus.transport.topics import CONTENT_RETENTION_MS, DAY_MS
 
 FILE_NAME = "docbus.toml"
@@ -235,6 +236,24 @@ class MetricsSettings(_Table):
         return self
 
 
+class TimeStampSettings(_Table):
+    """Which time-stamping authority is asked (RFC 3161), whom to believe about its answers, and how often."""
+
+    url: str
+    anchor: Path
+    interval_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 60
+    policy: Annotated[str, Field(pattern=r"^[0-2](\.\d{1,20}){1,30}$")] | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            AuthorityAddress.parse(value)
+        except ConfigurationError as error:
+            raise ValueError(error.text) from error
+        return value
+
+
 class _Environment(EnvSettingsSource):
     """``DOCBUS_*`` but for the folder, which is the command line's, and for a transport that the file does not use.
 
@@ -275,6 +294,7 @@ class Settings(BaseSettings):
     deadlines: DeadlineSettings = DeadlineSettings()
     access: AccessSettings | None = None
     metrics: MetricsSettings = MetricsSettings()
+    timestamps: TimeStampSettings | None = None
 
     @model_validator(mode="after")
     def _one_transport(self) -> Settings:

@@ -295,24 +295,32 @@ def run(
 
     It waits for brokers that are away. Grants, rotations and revocations may be published meanwhile by other commands:
     each is a sign of life as well.
+    With the table [timestamps] in docbus.toml, heartbeats carry time stamps of an authority, one an hour.
     """
     session = begin(context, serving=True)
     from docbus.cli.serve import stopping
+    from docbus.client.running import beside
+    from docbus.client.time_stamping import registrar_stamps, stamping
     from docbus.clock import SystemClock
     from docbus.registry.beating import keep_beating
 
     clock = SystemClock()
+    settings = session.settings()
+    stamps = registrar_stamps(settings)
+    runs = [] if stamps is None else [stamping(settings, stamps, clock)]
 
     async def work() -> None:
         stop = asyncio.Event()
         with stopping(stop, session):
             session.note(f"a heartbeat every {every:g} minutes; stop with Ctrl-C")
-            await keep_beating(
-                lambda: opened_registrar(session, beating=True),
-                stop,
-                clock=clock,
-                every_ms=round(every * MINUTE_MS),
-            )
+            async with beside(*runs):
+                await keep_beating(
+                    lambda: opened_registrar(session, beating=True),
+                    stop,
+                    clock=clock,
+                    every_ms=round(every * MINUTE_MS),
+                    stamps=stamps,
+                )
         session.note("stopped")
 
     session.run(work())

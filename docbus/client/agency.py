@@ -122,6 +122,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
                 snapshot=self._snapshot_to_sign_under,
                 clock=self._clock,
                 content=self.content,
+                stamped=self.settings.timestamps is not None,
             )
             self._publisher = Publisher(
                 database=self.database,

@@ -12,6 +12,7 @@ from docbus.client.monitor import Monitor
 from docbus.client.opened import OpenAgency
 from docbus.client.running import beside, either
 from docbus.client.status import agency_status
+from docbus.client.time_stamping import batch_stamps, stamping
 from docbus.consumers.answers import AnswerReader
 from docbus.consumers.content_limits import ContentLimits
 from docbus.consumers.sinks.folder import FolderSink
@@ -135,8 +136,9 @@ class WorkingMethods(OpenAgency):
 
     async def _send(self, stop: asyncio.Event) -> None:
         """Drain the outbox, and watch the folder; where others of the agency receive too, read its answers as well."""
+        runs: list[Run] = [self._watch, *self._stamping()]
         if not self.settings.inbox.shared:
-            async with beside(self._watch):
+            async with beside(*runs):
                 await self._drain.run(stop)
             return
         answers = AnswerReader(
@@ -147,8 +149,22 @@ class WorkingMethods(OpenAgency):
             decrypters=self._decrypters,
             clock=self._clock,
         )
-        async with beside(self._watch, answers.run):
+        async with beside(*runs, answers.run):
             await self._drain.run(stop)
+
+    def _stamping(self) -> list[Run]:
+        """Return what has this folder's batches time-stamped, where its settings wish so."""
+        stamps = batch_stamps(self.settings, self.database, self.id)
+        if stamps is None:
+            return []
+        work = stamping(self.settings, stamps, self._clock)
+
+        async def run(stop: asyncio.Event) -> None:
+            # Whoever sends has stamped what is sent: one process of a folder, as for everything else.
+            if await either(self._drain.holding, stop):
+                await work(stop)
+
+        return [run]
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Look at the folder's state once nobody else sends for it: each folder is watched by one process."""

@@ -22,6 +22,7 @@ from docbus.envelope.statement import (
     encode_position,
 )
 from docbus.errors import AgencyClosedError, UnknownAgencyError
+from docbus.identity.time_stamps.stamped import signed_batch_digest
 from docbus.wire.ids import uuid7_bytes
 from docbus.wire.pae import BATCH_TYPE, leaf_digest, pae
 from docbus.wire.tree import levels, path_of
@@ -65,6 +66,8 @@ class Sealed(NamedTuple):
     envelope_id: bytes
     front: bytes
     back: bytes
+    batch: bytes
+    """Digest of the signed batch, as time stamps name it; the same for all of a batch."""
 
 
 _AddressKey = tuple[str, str, bool, str | None]
@@ -152,7 +155,9 @@ class Sealer:
             leaves.append(digest)
             placed.append((sequence, wrap))
         tree = levels(leaves)
-        signatures = sign_root(self._signer, len(leaves), tree[-1][0])
+        blocks = root_signatures(self._signer, len(leaves), tree[-1][0])
+        signatures = put_signatures(blocks)
+        batch = signed_batch_digest(len(leaves), tree[-1][0], blocks)
         encoded_types = {name: put_payload_type(name) for name in types}
         sealed: list[Sealed] = []
         for index, draft in enumerate(drafts):
@@ -176,6 +181,7 @@ class Sealer:
                     ids[index],
                     front,
                     put_back(keys, draft.hints),
+                    batch,
                 )
             )
         return sealed
@@ -226,8 +232,8 @@ class Sealer:
         return batch_key, encrypter.encrypt(batch_key, context)
 
 
-def sign_root(signer: Signer, tree_size: int, root: bytes) -> bytes:
-    """Return the encoded signatures over a batch, which stand in each of its envelopes.
+def root_signatures(signer: Signer, tree_size: int, root: bytes) -> list[Signature]:
+    """Return the signatures over a batch, which stand in each of its envelopes.
 
     Args:
         signer: Who signs.
@@ -235,9 +241,12 @@ def sign_root(signer: Signer, tree_size: int, root: bytes) -> bytes:
         root: Of its tree, 32 bytes.
     """
     signed = batch_signed_bytes(signer.profile, signer.certificate, tree_size, root)
-    return put_signatures(
-        [Signature(signer.profile, signer.certificate, signature) for signature in signer.sign_all(signed)]
-    )
+    return [Signature(signer.profile, signer.certificate, signature) for signature in signer.sign_all(signed)]
+
+
+def sign_root(signer: Signer, tree_size: int, root: bytes) -> bytes:
+    """Return what :func:`root_signatures` makes, encoded."""
+    return put_signatures(root_signatures(signer, tree_size, root))
 
 
 _NEW_STREAM = StreamHead(0, bytes(32))

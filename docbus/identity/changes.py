@@ -68,10 +68,14 @@ def _rename(state: DirectoryState, position: int, rename: entries.Rename) -> Non
     state.agencies.put(agency.id, position, replace(agency, name=rename.name))
 
 
-def _beat(state: DirectoryState, position: int, _heartbeat: entries.Heartbeat) -> None:
+def _beat(state: DirectoryState, position: int, heartbeat: entries.Heartbeat) -> None:
     # It says when it was made, as every entry does; from the first one on, that is held against the clock.
     if state.first_heartbeat is None:
         state.first_heartbeat = position
+    # A token is no rule's business: whoever asks what time it was verifies it, against an anchor of his own.
+    if heartbeat.time_stamp is not None:
+        at = state.shelf.put(heartbeat.time_stamp)
+        state.time_stamps.append((position, at, len(heartbeat.time_stamp)))
 
 
 def _rotate_registrar(state: DirectoryState, position: int, rotation: entries.RegistrarRotation) -> None:

@@ -14,7 +14,6 @@ are in :mod:`docbus.identity.rules`.
 
 from __future__ import annotations
 
-import re
 from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,7 +30,7 @@ from docbus.identity.registrar_terms import terms_of, verify_registrar
 from docbus.identity.rules import refusal
 from docbus.identity.standing import delegation_key, parent_of
 from docbus.identity.state import DirectoryState
-from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVIRONMENT_BYTES
+from docbus.limits import MAX_CLOCK_SKEW_MS
 from docbus.wire.pae import DIRECTORY_TYPE
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from docbus.identity.grants import Agency, CertificateGrant, DelegationGrant
     from docbus.identity.registrar_terms import RegistrarTerms
     from docbus.identity.shelf import Shelf
-
-_ENVIRONMENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ENVIRONMENT_BYTES - 1}}}")
 
 
 class Freshness(StrEnum):
@@ -165,6 +162,10 @@ class TrustSnapshot:
     def hash_at(self, position: int) -> bytes | None:
         """Return the hash of an entry, or None beyond this snapshot."""
         return self._state.hash_at(position) if position <= self.position else None
+
+    def time_stamps(self) -> Iterator[tuple[int, bytes]]:
+        """Yield position and token of each heartbeat that carries one, the newest first; nothing is verified."""
+        return self._state.time_stamps_until(self.position)
 
     def resolve(self, code_or_id: str) -> str:
         """Return the canonical id of the agency that a code, an id or an alias names; it may be closed.

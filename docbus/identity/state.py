@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from docbus.identity.shelf import MemoryShelf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from docbus.identity.checked import CheckedSigning
     from docbus.identity.entries import Genesis
     from docbus.identity.grants import Agency, CertificateGrant, DelegationGrant
@@ -82,6 +84,7 @@ class DirectoryState:
         "revoked_signing_keys",
         "shelf",
         "signing_keys",
+        "time_stamps",
         "was_applied",
     )
 
@@ -117,6 +120,8 @@ class DirectoryState:
         self.revoked_signing_keys: set[bytes] = set()
         self.encryption_keys: set[bytes] = set()
         """SHA-256 of every encryption key that was ever granted."""
+        self.time_stamps: list[tuple[int, int, int]] = []
+        """Position of each heartbeat with a time stamp token, and where on the shelf that lies: place and bytes."""
 
     def hash_at(self, position: int) -> bytes | None:
         """Return the hash of the entry at a position, or None if there is none."""
@@ -124,6 +129,12 @@ class DirectoryState:
             return None
         found = bytes(self.hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES])
         return found or None
+
+    def time_stamps_until(self, position: int) -> Iterator[tuple[int, bytes]]:
+        """Yield position and token of each heartbeat with one up to a position, the newest first, unverified."""
+        for carrier, at, size in reversed(self.time_stamps):
+            if carrier <= position:
+                yield carrier, self.shelf.get(at, size)
 
     def terms_for(self, position: int) -> RegistrarTerms | None:
         """Return the terms for an entry at a position, which are named before it; the genesis has its own."""

@@ -62,6 +62,7 @@ class Drain:
         clock: Times and pauses.
         content: Where large content is kept; ``content`` beside the database if left out.
         keep_settled_ms: Milliseconds for which envelopes of settled copies are kept.
+        stamped: Whether the batches wait for time stamps.
         factor: Jitter of pauses.
     """
 
@@ -76,6 +77,7 @@ class Drain:
         clock: Clock,
         content: ContentFolder | None = None,
         keep_settled_ms: int = KEEP_SETTLED_MS,
+        stamped: bool = False,
         factor: Callable[[], float] = jitter,
     ) -> None:
         self._database = database
@@ -84,7 +86,12 @@ class Drain:
         self._factor = factor
         self._certificate = sealer.certificate
         self._sealing = Sealing(
-            database=database, sealer=sealer, snapshot=snapshot, clock=clock, stamp=lambda: transport.stamp
+            database=database,
+            sealer=sealer,
+            snapshot=snapshot,
+            clock=clock,
+            stamp=lambda: transport.stamp,
+            stamped=stamped,
         )
         self._make_sender = partial(
             Sender, database=database, transport=transport, sender=sender, clock=clock, factor=factor

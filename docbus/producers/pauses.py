@@ -29,18 +29,22 @@ class Pause:
 
     Args:
         factor: Gives the jitter; tests make it constant.
+        first: Seconds after the first failure.
+        longest: Seconds at most.
     """
 
     factor: Callable[[], float] = jitter
     failures: int = 0
     until: float = field(default=0.0)
     """On the monotonic clock, in seconds."""
+    first: float = FIRST_PAUSE
+    longest: float = LONGEST_PAUSE
 
     def fail(self, now: float) -> None:
         """Count a failure and set the next time."""
-        wanted = FIRST_PAUSE * 2 ** min(self.failures, _DOUBLINGS)
+        wanted = self.first * 2 ** min(self.failures, _DOUBLINGS)
         self.failures += 1
-        self.until = now + min(LONGEST_PAUSE, wanted) * self.factor()
+        self.until = now + min(self.longest, wanted) * self.factor()
 
     def succeed(self) -> bool:
         """Forget all failures; tell whether there were any."""

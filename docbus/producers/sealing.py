@@ -16,6 +16,7 @@ from docbus.envelope.batch import Draft, StreamHead
 from docbus.envelope.envelope import Hint
 from docbus.envelope.statement import FIRST_PREVIOUS, LANES
 from docbus.errors import AgencyClosedError, IdentityError, UnknownAgencyError
+from docbus.producers.batch_stamps import note_batch
 from docbus.producers.clock_guard import ClockGuard
 from docbus.producers.delegations import delegation_error
 from docbus.producers.epochs import count_batch, current_epochs, open_stream, stream_heads, write_mark
@@ -80,11 +81,13 @@ class Sealing:
         snapshot: Callable[[], TrustSnapshot],
         clock: Clock,
         stamp: Callable[[], Stamp | None] = lambda: None,
+        stamped: bool = False,
     ) -> None:
         self._database = database
         self._sealer = sealer
         self._snapshot = snapshot
         self._clock = clock
+        self._stamped = stamped
         self._told: int | None = None
         self._guard = ClockGuard(clock, stamp)
 
@@ -117,7 +120,9 @@ class Sealing:
             able, failed = examine(waiting, snapshot, sender=self._sealer.sender, now_ms=now_ms)
             sealed = self._seal(able, ground, snapshot, now_ms) if able else []
             try:
-                copies, batches = self._database.write_now(_Storing(able, sealed, ground, failed, now_ms).store)
+                copies, batches = self._database.write_now(
+                    _Storing(able, sealed, ground, failed, now_ms, stamped=self._stamped).store
+                )
             except _GroundMovedError:
                 continue
             # Before anything of the batch is sent: a backup put back later must not number on.
@@ -235,6 +240,7 @@ class _Storing(NamedTuple):
     ground: _Ground
     failed: Sequence[Failed]
     now_ms: int
+    stamped: bool
 
     def store(self, connection: sqlite3.Connection) -> tuple[list[SealedCopy], int]:
         """Store envelopes, positions and heads; nothing if what they were built on has changed.
@@ -253,6 +259,8 @@ class _Storing(NamedTuple):
         if not self.sealed:
             return [], batches
         streams = self._store_heads(connection)
+        if self.stamped:
+            note_batch(connection, self.sealed[0].batch, self.now_ms)
         first = int(connection.execute("SELECT coalesce(max(envelope), 0) + 1 FROM envelope").fetchone()[0])
         connection.executemany(
             "INSERT INTO envelope (envelope, front, back) VALUES (?, ?, ?)",

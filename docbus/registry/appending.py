@@ -69,13 +69,22 @@ class Appending:
         self._transport = transport
         self._signers = tuple(signers)
         self._clock = clock or SystemClock()
-        self._reader = DirectoryReader(transport, genesis)
+        self._reader = DirectoryReader(transport, genesis, on_entry=self._note)
+        self._newest: bytes | None = None
         self.genesis = genesis
 
     @property
     def held(self) -> frozenset[bytes]:
         """The keys it signs with, by the SHA-256 of their SubjectPublicKeyInfo."""
         return frozenset(signer.key for signer in self._signers)
+
+    def _note(self, value: bytes, _offset: int, _checked: bytes) -> None:
+        self._newest = value
+
+    @property
+    def newest_entry(self) -> bytes | None:
+        """The signed bytes of the last entry that was read; None before the first."""
+        return None if self._newest is None else entries.decode_record(self._newest).entry
 
     async def load(self) -> TrustSnapshot:
         """Read the log to its end.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from docbus.clock import Clock
+    from docbus.registry.heartbeat_stamps import HeartbeatStamps
     from docbus.registry.publish import Registrar
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ async def keep_beating(
     *,
     clock: Clock,
     every_ms: int = HEARTBEAT_MS,
+    stamps: HeartbeatStamps | None = None,
     wait: Callable[[asyncio.Event, float], Awaitable[bool]] = wait_for,
 ) -> None:
     """Sign a heartbeat whenever nothing was published for ``every_ms``, until ``stop`` is set.
@@ -47,6 +49,7 @@ async def keep_beating(
         stop: Ends it, at once unless an entry is being published.
         clock: How old the last entry is.
         every_ms: Milliseconds.
+        stamps: Time stamps that heartbeats are to carry; one at hand makes a heartbeat due.
         wait: Waits for the stop or so many seconds.
 
     Raises:
@@ -58,7 +61,7 @@ async def keep_beating(
         try:
             async with opened() as registrar:
                 while not stop.is_set():
-                    due_in = await _beat_if_due(registrar, clock, every_ms)
+                    due_in = await _beat_if_due(registrar, clock, every_ms, stamps)
                     if failing:
                         _log.info("heartbeat_again")
                         failing = False
@@ -72,15 +75,16 @@ async def keep_beating(
             await wait(stop, RETRY_SECONDS)
 
 
-async def _beat_if_due(registrar: Registrar, clock: Clock, every_ms: int) -> float:
+async def _beat_if_due(registrar: Registrar, clock: Clock, every_ms: int, stamps: HeartbeatStamps | None) -> float:
     """Publish a heartbeat if it is time; return seconds until the next one is due."""
     snapshot = await registrar.load()
+    token = None if stamps is None else stamps.see(snapshot, registrar.newest_entry)
     due_in_ms = every_ms - snapshot.age_ms(clock.now_ms())
     # The directory may have grown old without a heartbeat's ever having been signed: it begins with one.
-    if due_in_ms > 0 and snapshot.has_heartbeat:
+    if due_in_ms > 0 and snapshot.has_heartbeat and token is None:
         return due_in_ms / 1000
     try:
-        published = await registrar.heartbeat()
+        published = await registrar.heartbeat(token)
     except DirectoryError:
         # Whoever was faster has given the sign of life; if nobody was, the log is broken, or the brokers lie.
         if (await registrar.load()).position <= snapshot.position:

@@ -237,17 +237,20 @@ class Registrar(Standing):
         change = entries.Rename(agency=(await self.load()).resolve(agency), name=name)
         return await self._publish(change)
 
-    async def heartbeat(self) -> Published:
+    async def heartbeat(self, time_stamp: bytes | None = None) -> Published:
         """Say that the registrar is there and nothing has changed, so that nobody takes silence for that.
 
         The first one brings the freshness limit into force, for good: from then on somebody has to go on beating.
+
+        Args:
+            time_stamp: A token about an earlier entry, which it carries.
 
         Raises:
             DirectoryError: Another entry came first; that is a sign of life as well.
             TransportError: The entry was not published, or for AppendUnknownError: may be.
         """
         await self.load()
-        return await self._publish(entries.Heartbeat())
+        return await self._publish(entries.Heartbeat(time_stamp=time_stamp))
 
 
 def _keys_in_force(snapshot: TrustSnapshot, agency_id: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

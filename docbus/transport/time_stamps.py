@@ -58,11 +58,9 @@ class AuthorityAddress:
         except ValueError:
             found, port = urlsplit(""), None
         if found.scheme not in _PORTS or not found.hostname or not url.isascii() or not url.isprintable():
-            raise ConfigurationError(
-                f"timestamps.url: {url!r} is no address of HTTP", hint="It looks like http://tsa.example/tsa."
-            )
+            raise ConfigurationError(f"{url!r} is no address of HTTP", hint="It looks like http://tsa.example/tsa.")
         if found.username is not None or " " in url:
-            raise ConfigurationError("timestamps.url: a name, a password or a blank in it is not understood")
+            raise ConfigurationError("a name, a password or a blank in an authority's address is not understood")
         path = (found.path or "/") + (f"?{found.query}" if found.query else "")
         return cls(url, found.hostname, port or _PORTS[found.scheme], path, found.scheme == "https")
 

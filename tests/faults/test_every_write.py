@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from tests.faults.conftest import RunningCampaign
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what an open file is called")
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {
+    "producers.batch_stamps:BatchStamps.keep database _keep": "no journey asks a time-stamping authority; it is one"
+    " transaction, and what was not kept is asked for again: tests/unit/producers/test_batch_stamps.py",
+    "producers.batch_stamps:BatchStamps.fail database _fail": "as above; it is what an operator reads, and counts on",
+}
 """Writes to the database that no journey comes to, and what there is to say of a death at them."""
 LIMIT_SECONDS = 600
 """Seconds for one test: the first of them may wait until the process beside has come to its place."""

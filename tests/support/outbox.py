@@ -122,7 +122,14 @@ class FakeSealer:
             heads[stream] = StreamHead(sequence, digest)
             sealed.append(
                 Sealed(
-                    *stream, epochs[draft.lane], sequence, digest, digest[:16], front, b"|" + now_ms.to_bytes(8, "big")
+                    *stream,
+                    epochs[draft.lane],
+                    sequence,
+                    digest,
+                    digest[:16],
+                    front,
+                    b"|" + now_ms.to_bytes(8, "big"),
+                    len(self.batches).to_bytes(32, "big"),
                 )
             )
         return sealed

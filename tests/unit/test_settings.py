@@ -263,3 +263,34 @@ def test_list_in_the_environment_that_is_no_json_is_named(tmp_path: Path, monkey
 
     monkeypatch.setenv("DOCBUS_DEADLINES__DAYS_OFF", '["2027-02-11"]')
     assert (date(2027, 2, 11),) == load(tmp_path, VALID).deadlines.days_off
+
+
+STAMPS = '[timestamps]\nurl = "http://tsa.example/tsa"\nanchor = "tsa-ca.pem"\n'
+
+
+def test_time_stamps_are_wished_by_a_table(tmp_path: Path) -> None:
+    """Without the table nobody is asked; with it, once an hour unless it says otherwise."""
+    assert load(tmp_path, VALID).timestamps is None
+    found = load(tmp_path, VALID + STAMPS).timestamps
+
+    assert found is not None
+    assert ("http://tsa.example/tsa", Path("tsa-ca.pem"), 60, None) == (
+        found.url,
+        found.anchor,
+        found.interval_minutes,
+        found.policy,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[timestamps]\nurl = "http://tsa.example/"\n', "timestamps.anchor"),
+        ('[timestamps]\nurl = "tsa.example"\nanchor = "a.pem"\n', "timestamps.url: 'tsa.example' is no address"),
+        (STAMPS + "interval_minutes = 4\n", "timestamps.interval_minutes"),
+        (STAMPS + 'policy = "one"\n', "timestamps.policy"),
+    ],
+)
+def test_time_stamps_that_cannot_be_asked_for_are_refused(text: str, named: str, tmp_path: Path) -> None:
+    """The setting is named."""
+    assert named in refusal(tmp_path, VALID + text)

@@ -44,8 +44,8 @@ def test_registrar_beats_until_it_is_stopped(
     before, beat = last_entry(docbus), beating._beat_if_due
     given: list[int] = []
 
-    async def beat_and_stop(registrar: Any, clock: Any, every_ms: int) -> float:
-        due_in = await beat(registrar, clock, every_ms)
+    async def beat_and_stop(registrar: Any, clock: Any, every_ms: int, stamps: Any) -> float:
+        due_in = await beat(registrar, clock, every_ms, stamps)
         given.append(every_ms)
         signal.raise_signal(signal.SIGTERM)
         return due_in

@@ -128,7 +128,7 @@ async def test_race_that_is_lost_is_no_failure(heart: Heart, monkeypatch: pytest
     """An entry that came first is the sign of life, and the heart goes on."""
     beat = heart.registrar.heartbeat
 
-    async def lost() -> None:
+    async def lost(_token: object = None) -> None:
         await beat()
         raise DirectoryError("another registrar published directory entry 1 first; this one is without effect")
 
@@ -141,7 +141,7 @@ async def test_race_that_is_lost_is_no_failure(heart: Heart, monkeypatch: pytest
 async def test_brokers_that_lie_end_it(heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that was acknowledged and is not shown is nothing to go on after."""
 
-    async def vanished() -> None:
+    async def vanished(_token: object = None) -> None:
         raise DirectoryError("directory entry 1 was acknowledged by the brokers, but they do not show it")
 
     monkeypatch.setattr(heart.registrar, "heartbeat", vanished)

@@ -1,0 +1,54 @@
+"""Time stamps in the directory log: which entry is a token about, and when did an entry exist at latest?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from docbus.errors import MalformedError
+from docbus.identity.time_stamps.token import read_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.identity.time_stamps.token import TimeStamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedStamp:
+    """A token in the log, unverified.
+
+    Attributes:
+        carrier: Position of the heartbeat that carries it.
+        token: Its bytes.
+        stamp: What it says; None where it cannot be read.
+        position: The entry that it is about, before the carrier; None where it is about none of this log.
+    """
+
+    carrier: int
+    token: bytes
+    stamp: TimeStamp | None
+    position: int | None
+
+
+def carried_stamps(snapshot: TrustSnapshot) -> Iterator[CarriedStamp]:
+    """Yield the tokens in the log up to a snapshot, the newest first; each is read when its turn comes."""
+    for carrier, token in snapshot.time_stamps():
+        try:
+            stamp = read_token(token)
+        except MalformedError:
+            yield CarriedStamp(carrier=carrier, token=token, stamp=None, position=None)
+            continue
+        position = position_of(snapshot, stamp.imprint, carrier) if stamp.algorithm == "sha256" else None
+        yield CarriedStamp(carrier=carrier, token=token, stamp=stamp, position=position)
+
+
+def position_of(snapshot: TrustSnapshot, entry_hash: bytes, before: int) -> int | None:
+    """Return the position of the entry with this hash before another one; near it, it is found at once."""
+    return next((at for at in range(before - 1, -1, -1) if snapshot.hash_at(at) == entry_hash), None)
+
+
+def newest_stamp(snapshot: TrustSnapshot) -> CarriedStamp | None:
+    """Return the newest token that is about an entry of the log, unverified."""
+    return next((one for one in carried_stamps(snapshot) if one.position is not None), None)
