@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from docbus.audit import ranges
 from docbus.audit.findings import KINDS
+from docbus.clock import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from docbus.audit.findings import Finding
     from docbus.audit.report import ReplayReport, StreamSummary
+    from docbus.audit.time_stamps import DirectoryStamps
 
 MAX_ROWS = 50
 """Rows of one table; the JSON report has the rest."""
@@ -96,9 +98,18 @@ def _totals(report: ReplayReport) -> Table:
         ("receipts outstanding", f"{sum(stream.outstanding for stream in streams):,}"),
         *((f"status {code}", f"{number:,}") for code, number in audit.statuses.items()),
         ("directory entry", f"{report.directory_position} ({report.directory_head[:16]}…)"),
+        *_time_stamps(report.time_stamps),
         ("seconds", f"{report.seconds:.1f}"),
     ]
     return _table("Totals", ("what", "number"), rows)
+
+
+def _time_stamps(found: DirectoryStamps) -> list[tuple[str, str]]:
+    rows = [(f"time stamps: {reason}", f"{number:,}") for reason, number in found.reasons.items()]
+    if found.entry is not None and found.at is not None:
+        text = f"{found.entry} existed at latest at {format_time(found.at)} by {found.authority}"
+        rows += [("time stamps: passed", f"{found.passed:,}"), ("time-stamped to entry", text)]
+    return rows
 
 
 def _senders(report: ReplayReport) -> Table:

@@ -27,6 +27,7 @@ from docbus.audit.places import MAX_OFFSET, Inboxes, Place
 from docbus.audit.reading import read_record
 from docbus.audit.reducer import Reducer
 from docbus.audit.report import ReplayReport, Unreadable, verdict_of
+from docbus.audit.time_stamps import judge_directory
 from docbus.errors import AuditError, DirectoryError, TransportError, WaitTimeoutError
 from docbus.limits import MIB
 from docbus.registry.reader import DirectoryReader
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from docbus.clock import Clock
     from docbus.errors import ForeignRecordError
     from docbus.identity.snapshot import TrustSnapshot
+    from docbus.identity.time_stamps.anchors import Anchors
     from docbus.transport.port import Record, Transport
 
 BATCH_RECORDS = 512
@@ -93,6 +95,8 @@ class Replay:
         start: Where to begin; None begins with the first record that is left.
         end: Where to stop, not included; None stops at what was the end when the replay began.
         progress: Told after every batch, in the event loop.
+        anchors: Whom to believe about time stamps; without any, none is checked.
+        policy: The only policy of theirs to accept; None for any.
         read_seconds: Seconds that one read waits.
     """
 
@@ -106,6 +110,8 @@ class Replay:
         start: Point | None = None,
         end: Point | None = None,
         progress: Callable[[Progress], None] | None = None,
+        anchors: Anchors | None = None,
+        policy: str | None = None,
         read_seconds: float = READ_SECONDS,
     ) -> None:
         self._transport = transport
@@ -114,6 +120,8 @@ class Replay:
         self._end = end
         self._from_the_first = start is None
         self._progress = progress
+        self._anchors = anchors
+        self._policy = policy
         self._read_seconds = read_seconds
         self._directory = DirectoryReader(transport, genesis, on_foreign=self._note_foreign)
         self._bounding = Bounding(transport, start, end)
@@ -160,6 +168,7 @@ class Replay:
             directory_head=snapshot.head.hex(),
             as_of=as_of,
             seconds=round(self._clock.monotonic() - self._began, 3),
+            time_stamps=judge_directory(snapshot, self._anchors, policy=self._policy),
             unreadable=tuple(sorted(self._unreadable, key=lambda found: (found.topic, found.partition or 0))),
             audit=report,
         )

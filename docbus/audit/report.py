@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from docbus.audit.findings import Finding
     from docbus.audit.ranges import Range
+    from docbus.audit.time_stamps import DirectoryStamps
 
 AuditVerdict = Literal["valid", "invalid", "incomplete"]
 EXIT_CODES: Mapping[AuditVerdict, int] = {"valid": 0, "invalid": 1, "incomplete": 3}
@@ -202,6 +203,7 @@ class ReplayReport:
         directory_head: Its hash, in hex.
         as_of: Milliseconds since 1970 UTC against which the age of receipts was measured.
         seconds: How long it took.
+        time_stamps: What the time stamps in the directory prove; they are no part of the verdict.
         unreadable: What could not be read.
         audit: What the records say.
     """
@@ -213,6 +215,7 @@ class ReplayReport:
     directory_head: str
     as_of: int
     seconds: float
+    time_stamps: DirectoryStamps
     unreadable: tuple[Unreadable, ...]
     audit: AuditReport
 

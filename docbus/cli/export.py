@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from docbus.cli import export_stamps
 from docbus.cli.examples import examples
 from docbus.cli.output import write_bytes
 from docbus.cli.session import Session, begin
@@ -44,6 +45,15 @@ def envelope(
     Of a received document they lie beside its files, as envelope.bin.
     """
     session = begin(context)
+    write_file(session, target, stored_envelope(session, document, to=to, revision=revision))
+
+
+def stored_envelope(session: Session, document: str, *, to: str | None, revision: int | None) -> bytes:
+    """Return the envelope that the folder's outbox holds for one recipient of a document.
+
+    Raises:
+        DocumentError: There is none, or several and nobody has said which.
+    """
     from docbus.client.connect import agency_id
     from docbus.client.local import open_state
     from docbus.errors import DocumentError
@@ -71,7 +81,7 @@ def envelope(
         why = "no longer kept, as it was answered long ago" if sent else "not signed yet"
         hint = "The recipient keeps it beside the document." if sent else "`docbus send` signs and sends it."
         raise DocumentError(f"the envelope of {document} is {why}", hint=hint)
-    write_file(session, target, copies[-1])
+    return copies[-1]
 
 
 @_group.command("trust", epilog=examples("docbus export trust -o trust.json"))
@@ -90,6 +100,19 @@ def trust(context: typer.Context, *, target: Target = None) -> None:
         return dump_bundle(snapshot, values)
 
     write_file(session, target, session.run(work()))
+
+
+_group.command(
+    "time-stamp",
+    epilog=examples(
+        "docbus export time-stamp report-2026-11-23 --to H26 -o report.time-stamp",
+        "docbus verify report.envelope --trust trust.json --time-stamp report.time-stamp --anchor tsa-ca.pem",
+        "cd report.time-stamp && openssl ts -verify -data stamped.bin -token_in -in token.tst -CAfile tsa-ca.pem",
+    ),
+)(export_stamps.time_stamp)
+_group.command("entry-time-stamp", epilog=examples("docbus export entry-time-stamp 12 -o entry-12.time-stamp"))(
+    export_stamps.entry_time_stamp
+)
 
 
 def write_file(session: Session, target: Path | None, content: bytes) -> None:

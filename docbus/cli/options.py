@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from docbus.client.connect import Bus
+    from docbus.identity.time_stamps.anchors import Anchors
 
 PASSWORD_VARIABLE = "DOCBUS_KAFKA__SASL_PASSWORD"  # noqa: S105 - the name of a variable, not a password
 
 Output = Annotated[Form, typer.Option("--output", help="text for people, json for programs.")]
+
+Anchor = Annotated[
+    Path | None,
+    typer.Option("--anchor", metavar="PEM", help="Root of a time-stamping authority that you believe, to check it by."),
+]
+Policy = Annotated[
+    str | None, typer.Option("--policy", metavar="OID", help="Only policy of that authority to accept, such as 1.2.3.")
+]
 
 BusFile = Annotated[Path | None, typer.Option("--bus", help="File of the embedded transport, shared on one host.")]
 Kafka = Annotated[str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Brokers, separated by commas.")]
@@ -37,6 +46,17 @@ SaslUsername = Annotated[
 ReplicationFactor = Annotated[
     int, typer.Option("--replication-factor", min=1, max=7, help="Replicas of topics; 1 on a single broker.")
 ]
+
+
+def anchors_of(path: Path | None) -> Anchors | None:
+    """Return the authorities that a file names; None where none is given.
+
+    Raises:
+        ConfigurationError: It cannot be used.
+    """
+    from docbus.client.time_stamping import read_anchors
+
+    return None if path is None else read_anchors(path)
 
 
 def bus_of(

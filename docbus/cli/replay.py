@@ -49,12 +49,15 @@ def replay(
     verify: Annotated[
         bool, typer.Option("--verify", help="Verify every record. A replay always does; this says so in scripts.")
     ] = False,
+    anchor: options.Anchor = None,
+    policy: options.Policy = None,
     output: options.Output = Form.TEXT,
 ) -> int:
     """Read the streams and verify them, by the authority valid at each statement's point of the log.
 
     Needs no keys, only the right to read. Reports records, valid and failed ones by reason, what is indeterminate,
     holes, duplicates, forks and receipts outstanding; the exit code is the verdict.
+    With --anchor, the time stamps in the directory are verified as well.
     """
     del verify
     session = begin(context, verifying=True)
@@ -64,6 +67,7 @@ def replay(
 
     first, last = _point(start), _point(end)
     settings = session.settings()
+    anchors = options.anchors_of(anchor)
 
     async def work() -> ReplayReport:
         async with started_transport(settings) as transport:
@@ -76,6 +80,8 @@ def replay(
                     start=first,
                     end=last,
                     progress=tell,
+                    anchors=anchors,
+                    policy=policy,
                 ).run()
 
     report = session.run(work())

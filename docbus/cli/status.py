@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from docbus.cli import options
+from docbus.cli import options, stamps
 from docbus.cli.examples import examples
 from docbus.cli.exits import code_of
 from docbus.cli.output import Form, line, pairs, plain, table, when, write_json
 from docbus.cli.session import begin
 
 if TYPE_CHECKING:
+    from docbus.client.directory_state import DirectoryState
     from docbus.client.expiry import ContentExpiry
-    from docbus.client.status import AgencyStatus, DirectoryState
+    from docbus.client.registrar_status import RegistrarStatus
+    from docbus.client.status import AgencyStatus
     from docbus.consumers.content_overview import AwaitedContent, AwaitedDocument
     from docbus.consumers.overview import LedgerOverview
+    from docbus.errors import DocbusError
+    from docbus.identity.time_stamps.gap import Gap
     from docbus.producers.content import ContentCounts
     from docbus.producers.journey import OutboxCounts
     from docbus.producers.overdue import OverdueStage
@@ -40,27 +44,64 @@ def status(context: typer.Context, *, output: options.Output = Form.TEXT) -> int
     """Show what waits, what is missing, and what was set aside.
 
     Works without the brokers too, then without lag and directory, and with exit code 5.
+    In a registrar's folder it shows the directory, and whether that is time-stamped.
     """
     session = begin(context)
-    from docbus.client.status import folder_status
+    from docbus.client.registrar_status import registrar_status
+    from docbus.client.status import AgencyStatus, folder_status
     from docbus.clock import SystemClock
 
-    found = session.run(folder_status(session.settings(), SystemClock()))
+    settings = session.settings()
+    found: AgencyStatus | RegistrarStatus
+    if settings.agency is None and settings.registrar is not None:
+        found = session.run(registrar_status(settings, SystemClock()))
+    else:
+        found = session.run(folder_status(settings, SystemClock()))
     if output is Form.JSON:
         trouble = found.trouble
         shown = None if trouble is None else {"code": trouble.code, "text": trouble.text, "hint": trouble.hint}
         write_json(plain(found) | {"trouble": shown})
-    else:
+    elif isinstance(found, AgencyStatus):
         _show(found)
+    else:
+        _show_registrar(found)
     return 0 if found.trouble is None else code_of(found.trouble)
+
+
+def _show_registrar(found: RegistrarStatus) -> None:
+    line(f"registrar  {found.registrar}  of {found.environment}  at {when(found.at)}")
+    _show_trouble(found.trouble)
+    stamped = _stamped(found.directory, found.at)
+    if stamped is None and found.stamping and found.directory is not None:
+        stamped = "no entry yet; `docbus registrar run` asks for time stamps"
+    pairs(
+        {
+            "directory": _directory(found.directory),
+            "  time-stamped": stamped,
+            "  TIME STAMPS MISSING": _gap(found.gap, found.at),
+        }
+    )
+
+
+def _stamped(directory: DirectoryState | None, now_ms: int) -> str | None:
+    at = None if directory is None else directory.stamped_at
+    return stamps.directory_stamp(directory, None if at is None else _age(max(0, now_ms - at)))
+
+
+def _gap(gap: Gap | None, now_ms: int) -> str | None:
+    return stamps.missing(gap, None if gap is None else _age(max(0, now_ms - gap.since)))
+
+
+def _show_trouble(trouble: DocbusError | None) -> None:
+    if trouble is not None:
+        line(f"  trouble with the bus: {trouble.text}")
+        if trouble.hint:
+            line(f"    {trouble.hint}")
 
 
 def _show(found: AgencyStatus) -> None:
     line(f"{found.agency}  {found.name}  at {when(found.at)}")
-    if found.trouble is not None:
-        line(f"  trouble with the bus: {found.trouble.text}")
-        if found.trouble.hint:
-            line(f"    {found.trouble.hint}")
+    _show_trouble(found.trouble)
     lag = "not known" if found.lag is None else f"{sum(found.lag.values()):,} records not decided yet"
     nobody = "nobody; `docbus run` does both"
     work = {"sending": found.sending or nobody, "receiving": found.receiving or nobody}
@@ -84,11 +125,15 @@ def _show(found: AgencyStatus) -> None:
         "  followed here": f"to entry {found.followed}, not further" if behind else None,
     }
     pairs(
-        {"directory": _directory(found.directory)}
+        {"directory": _directory(found.directory), "  time-stamped": _stamped(found.directory, found.at)}
         | following
         | {"certificate": _certificate(found)}
         | work
         | outbox
+        | {
+            "time stamps": stamps.batches(found.time_stamps),
+            "  MISSING": _gap(None if found.time_stamps is None else found.time_stamps.gap, found.at),
+        }
         | {"inbox": lag}
         | inbox
     )

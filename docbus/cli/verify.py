@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from docbus.cli import options
+from docbus.cli import options, verify_stamps
 from docbus.cli.examples import examples
 from docbus.cli.output import Form, line, pairs, table, write_json
 from docbus.cli.session import Session, begin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.verification.report import VerificationReport
 
@@ -25,6 +27,7 @@ app = typer.Typer(rich_markup_mode=None)
     epilog=examples(
         "docbus export trust -o trust.json",
         "docbus verify report.envelope --trust trust.json --genesis HASH",
+        "docbus verify report.envelope --trust trust.json --time-stamp report.time-stamp --anchor tsa-ca.pem",
         "docbus verify - --trust trust.json --recipient H26 --output json < report.envelope",
         "echo $?    # 0 valid, 1 invalid, 2 usage, 3 indeterminate, 4 cannot be read",
     ),
@@ -38,12 +41,19 @@ def verify(
         str | None, typer.Option(metavar="HASH", help="Pinned hash of the directory's first entry; else the folder's.")
     ] = None,
     recipient: Annotated[str | None, typer.Option(metavar="CODE", help="Whose inbox it was found in.")] = None,
+    time_stamp: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="What `docbus export time-stamp` wrote for it.")
+    ] = None,
+    anchor: options.Anchor = None,
+    policy: options.Policy = None,
     output: options.Output = Form.TEXT,
 ) -> int:
     """Verify one envelope as an auditor does, needing nothing but the envelope and a trust bundle.
 
     Every numbered check is listed with its outcome. Whether a key might sign is asked of the directory at the entry
     that the statement was made under, and later revocations are taken into account.
+    With --time-stamp and --anchor it is said, too, by when it was signed at latest, and the exit code is 1 if that is
+    wrong and 3 if it cannot be decided.
     """
     session = begin(context, verifying=True)
     from docbus.errors import MalformedError
@@ -60,11 +70,14 @@ def verify(
     owner = None if recipient is None else snapshot.resolve(recipient)
     note = f"trust rests on the genesis {snapshot.genesis.hex()}, {source}"
     report = checked(value, snapshot, owner, (note,))
+    times = verify_stamps.judged(
+        value, snapshot, report, folder=time_stamp, anchors=options.anchors_of(anchor), policy=policy
+    )
     if output is Form.JSON:
-        write_json(report.to_json())
+        write_json(report.to_json() | verify_stamps.to_json(times))
     else:
-        show_report(report)
-    return report.exit_code
+        show_report(report, verify_stamps.lines(times))
+    return verify_stamps.exit_code(report.exit_code, times)
 
 
 def checked(
@@ -83,7 +96,7 @@ def checked(
     return report_of(result, value, Manner(live=False, recipient=recipient, record=False), snapshot, notes=notes)
 
 
-def show_report(report: VerificationReport) -> None:
+def show_report(report: VerificationReport, times: Sequence[str] = ()) -> None:
     """Print what the bytes are about, every check, and the verdict last."""
     subject = report.subject
     if subject is not None:
@@ -112,6 +125,8 @@ def show_report(report: VerificationReport) -> None:
     for note in report.notes:
         line(f"note: {note}")
     line(f"directory: known up to entry {report.trust.position}, {report.trust.head}")
+    for text in times:
+        line(text)
     line(f"verdict: {report.verdict}")
 
 

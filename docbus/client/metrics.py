@@ -18,7 +18,7 @@ from docbus.errors import ConfigurationError
 from docbus.identity.snapshot import Freshness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -133,6 +133,13 @@ def figures(status: AgencyStatus, *, now_ms: int) -> Iterator[Figure]:
         "Seconds since the last entry of the directory was made; none before the registrar's first heartbeat.",
         age(directory.made_at) if directory is not None and judged else None,
     )
+    stamped_at = None if directory is None else directory.stamped_at
+    yield _one(
+        "directory_time_stamp_age_seconds",
+        "Seconds since the directory was last time-stamped, as it says itself; none if it never was.",
+        None if stamped_at is None else age(stamped_at),
+    )
+    yield from _time_stamps(status, age)
     yield _one(
         "clock_ahead_seconds",
         "By how much the clock is ahead of the brokers'; from 300 on nothing is signed.",
@@ -142,6 +149,20 @@ def figures(status: AgencyStatus, *, now_ms: int) -> Iterator[Figure]:
         "certificate_expiry_timestamp_seconds",
         "When the certificate ends under which this agency signs, since 1970.",
         None if status.certificate_expires_at is None else status.certificate_expires_at / _MS,
+    )
+
+
+def _time_stamps(status: AgencyStatus, age: Callable[[int | None], float]) -> Iterator[Figure]:
+    stamps = status.time_stamps
+    if stamps is None:
+        return
+    gap = stamps.gap
+    yield _one("time_stamp_batches_waiting", "Signed batches that wait for a time stamp.", stamps.waiting)
+    yield _one("time_stamp_waiting_seconds", "Seconds for which the first of them waits.", age(stamps.waiting_since))
+    yield _one(
+        "time_stamp_gap_seconds",
+        "Seconds for which the time-stamping authority has given nothing; 0 while it does.",
+        age(None if gap is None else gap.since),
     )
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from docbus.client.connect import agency_id, certificate_end, open_transport
 from docbus.client.directory_memory import DirectoryMemory, compare, fetch_after_kept, read_seen_entry
+from docbus.client.directory_state import DirectoryState, directory_state
 from docbus.client.expiry import ContentExpiry, content_expiry
 from docbus.client.local import open_state
 from docbus.consumers.overview import LedgerOverview, overview
 from docbus.consumers.subscriber import LOCK_NAME as INBOX_LOCK
 from docbus.errors import DirectoryError, IdentityError, TransportError, WaitTimeoutError
+from docbus.producers.batch_stamps import StampCounts, stamp_counts
 from docbus.producers.drain import LOCK_NAME as OUTBOX_LOCK
 from docbus.producers.journey import OutboxCounts, counts
 from docbus.producers.overdue import OverdueStage, overdue
@@ -25,33 +27,10 @@ if TYPE_CHECKING:
     from docbus.client.opened import OpenAgency
     from docbus.clock import Clock
     from docbus.errors import DocbusError
-    from docbus.identity.snapshot import Freshness, TrustSnapshot
+    from docbus.identity.snapshot import TrustSnapshot
     from docbus.settings import Settings
     from docbus.storage.database import Database
     from docbus.transport.port import Transport
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryState:
-    """The last entry of the directory that was read.
-
-    Attributes:
-        position: Its position.
-        head: Its hash.
-        made_at: Its time by the registrar's clock, in milliseconds since 1970-01-01T00:00:00Z.
-        age_ms: Milliseconds since then.
-        freshness: What that means, by the terms of the genesis.
-        suspended_by: Entry by which the agency is suspended, so that it may sign nothing; None if it is not.
-        suspension_reason: Why, in the registrar's words.
-    """
-
-    position: int
-    head: bytes
-    made_at: int
-    age_ms: int
-    freshness: Freshness
-    suspended_by: int | None = None
-    suspension_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +57,7 @@ class AgencyStatus:
         clock_ahead_ms: By how many milliseconds this process's clock is ahead of the brokers', which stops signing from
             five minutes on; None if it has sent nothing yet, or another process sends.
         expiry: When large content begins to expire that was not fetched; None if the bus cannot be reached.
+        time_stamps: Which batches wait for time stamps; None where the settings wish none.
     """
 
     agency: str
@@ -97,12 +77,13 @@ class AgencyStatus:
     receiving: str | None
     expiry: ContentExpiry | None
     clock_ahead_ms: float | None = None
+    time_stamps: StampCounts | None = None
 
 
 async def agency_status(agency: OpenAgency, clock: Clock, clock_ahead_ms: float | None = None) -> AgencyStatus:
     """Read the state of an open agency, to which its sending adds by how much the clock is ahead of the brokers'."""
     now_ms = clock.now_ms()
-    outbox, late, inbox, seen = await agency.database.read_apart(lambda c: _local(c, agency.settings, now_ms))
+    outbox, late, inbox, seen, stamps = await agency.database.read_apart(lambda c: _local(c, agency.settings, now_ms))
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     trouble: DocbusError | None = None
@@ -121,7 +102,7 @@ async def agency_status(agency: OpenAgency, clock: Clock, clock_ahead_ms: float 
         overdue=late,
         inbox=inbox,
         lag=lag,
-        directory=_directory(agency.snapshot, agency.id, now_ms),
+        directory=directory_state(agency.snapshot, agency.id, now_ms),
         followed=None if seen is None else seen[0],
         directory_trouble=agency.directory_trouble,
         trouble=trouble,
@@ -129,6 +110,7 @@ async def agency_status(agency: OpenAgency, clock: Clock, clock_ahead_ms: float 
         receiving=holder_of(agency.settings.folder / INBOX_LOCK),
         expiry=expiry,
         clock_ahead_ms=clock_ahead_ms,
+        time_stamps=stamps,
     )
 
 
@@ -146,7 +128,7 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
 
 
 async def _folder_status(settings: Settings, database: Database, agency: str, now_ms: int) -> AgencyStatus:
-    outbox, late, inbox, seen = await database.read(lambda c: _local(c, settings, now_ms))
+    outbox, late, inbox, seen, stamps = await database.read(lambda c: _local(c, settings, now_ms))
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     snapshot: TrustSnapshot | None = None
@@ -178,22 +160,24 @@ async def _folder_status(settings: Settings, database: Database, agency: str, no
         overdue=late,
         inbox=inbox,
         lag=lag,
-        directory=None if snapshot is None else _directory(snapshot, agency, now_ms),
+        directory=None if snapshot is None else directory_state(snapshot, agency, now_ms),
         followed=None if seen is None else seen[0],
         directory_trouble=changed,
         trouble=trouble,
         sending=holder_of(settings.folder / OUTBOX_LOCK),
         receiving=holder_of(settings.folder / INBOX_LOCK),
         expiry=expiry,
+        time_stamps=stamps,
     )
 
 
 def _local(
     connection: sqlite3.Connection, settings: Settings, now_ms: int
-) -> tuple[OutboxCounts, tuple[OverdueStage, ...], LedgerOverview, SeenEntry | None]:
+) -> tuple[OutboxCounts, tuple[OverdueStage, ...], LedgerOverview, SeenEntry | None, StampCounts | None]:
     """Return what the folder knows by itself, as of one moment."""
     late = overdue(connection, settings.deadlines.deadlines, now_ms)
-    return counts(connection), late, overview(connection), read_seen_entry(connection)
+    stamps = None if settings.timestamps is None else stamp_counts(connection)
+    return counts(connection), late, overview(connection), read_seen_entry(connection), stamps
 
 
 async def _lag(transport: Transport, agency: str, inbox: LedgerOverview) -> dict[int, int]:
@@ -204,16 +188,3 @@ async def _lag(transport: Transport, agency: str, inbox: LedgerOverview) -> dict
         for partition, (first, end) in bounds.items()
         if inbox.held is None or partition in inbox.held
     }
-
-
-def _directory(snapshot: TrustSnapshot, agency: str, now_ms: int) -> DirectoryState:
-    found = snapshot.agency(agency)
-    return DirectoryState(
-        position=snapshot.position,
-        head=snapshot.head,
-        made_at=snapshot.made_at,
-        age_ms=snapshot.age_ms(now_ms),
-        freshness=snapshot.freshness(now_ms),
-        suspended_by=None if found is None else found.suspended_at,
-        suspension_reason=None if found is None else found.suspension_reason,
-    )

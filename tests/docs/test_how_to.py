@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from docbus.transport.port import NewRecord
 from tests.support.agencies import found_exchange
 from tests.support.kafka_tls import SECURITY
 from tests.support.pages import ROOT, environment, missing_lines, programs, run_steps
+from tests.support.stamping import beat, hurry, send, stamped, wish
+from tests.support.time_stamps import Authority, serving_authority
 from tests.support.trial import LOOK_SECONDS
 
 if TYPE_CHECKING:
@@ -167,6 +170,27 @@ def test_audit_works_offline(exchange: Path) -> None:
     asyncio.run(deliver(exchange))
 
     assert [] == wrong_lines("docs/how-to/audit-offline.md", exchange)
+
+
+@pytest.mark.loopback  # the authority answers over HTTP
+def test_time_stamps_are_shown_to_others(exchange: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands export what an authority has stamped, and docbus, an auditor and `openssl` verify it."""
+    authority = Authority(exchange / "tsa")
+    shutil.copy(authority.anchor, exchange / "tsa-ca.pem")
+    hurry(monkeypatch)
+    with serving_authority(authority) as server:
+        wish(exchange, server, exchange / "tsa-ca.pem")
+        asyncio.run(stamp_letter(exchange))
+
+        assert [] == wrong_lines("docs/how-to/time-stamp.md", exchange)
+
+
+async def stamp_letter(exchange: Path) -> None:
+    """Send the letter, have it stamped, and let the registrar's heartbeats carry a time stamp."""
+    async with AsyncExitStack() as stack:
+        hanoi = await send(exchange, stack, "letter-1")
+        await stamped(hanoi)
+    await beat(exchange, entries=3)
 
 
 def test_keys_are_rotated_and_revoked(exchange: Path) -> None:

@@ -243,7 +243,7 @@ def granting(authority: Authority) -> Callable[[BaseHTTPRequestHandler, bytes], 
 
 
 @contextmanager
-def serving(authority: Authority) -> Iterator[Serving]:
+def serving_authority(authority: Authority) -> Iterator[Serving]:
     """Serve on this machine as long as the block runs."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import open_transport
-from docbus.client.doctor import access, brokers, directory, folders, keys, standing, state, time, topics
+from docbus.client.doctor import access, brokers, directory, folders, keys, standing, state, time, time_stamps, topics
 from docbus.client.doctor.calendar import calendar
 from docbus.client.doctor.diagnosis import Diagnosis, Outcome, not_asked, passed, refused
 from docbus.client.doctor.file_system import is_there, look_at
@@ -71,6 +71,8 @@ async def examine(
     own = Own()
     found += local(settings, own, clock)
     found += await remote(settings, own, clock, opened)
+    if settings.timestamps is not None:
+        found.append(await time_stamps.time_stamps(settings, settings.timestamps, clock))
     return tuple(found)
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from docbus.errors import MalformedError
 from docbus.identity.time_stamps.token import read_token
+from docbus.identity.time_stamps.verdict import Outcome, Reason, Verdict, judge_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from docbus.identity.snapshot import TrustSnapshot
+    from docbus.identity.time_stamps.anchors import Anchors
     from docbus.identity.time_stamps.token import TimeStamp
 
 
@@ -42,6 +44,23 @@ def carried_stamps(snapshot: TrustSnapshot) -> Iterator[CarriedStamp]:
             continue
         position = position_of(snapshot, stamp.imprint, carrier) if stamp.algorithm == "sha256" else None
         yield CarriedStamp(carrier=carrier, token=token, stamp=stamp, position=position)
+
+
+def judge_carried(carried: CarriedStamp, anchors: Anchors | None, *, policy: str | None = None) -> Verdict:
+    """Return whether a token in the log proves that the entry it is about existed at its time.
+
+    Args:
+        carried: The token.
+        anchors: Whom the reader believes; None if nobody was named.
+        policy: The only policy to accept; None for any.
+    """
+    if carried.stamp is None:
+        text = f"the token in entry {carried.carrier} cannot be read"
+        return Verdict(outcome=Outcome.FAILED, reason=Reason.MALFORMED, text=text, stamp=None)
+    about = None
+    if carried.position is None:
+        about = Reason.IMPRINT, f"the token in entry {carried.carrier} is about no entry before it"
+    return judge_stamp(carried.stamp, about, anchors, policy=policy)
 
 
 def position_of(snapshot: TrustSnapshot, entry_hash: bytes, before: int) -> int | None:

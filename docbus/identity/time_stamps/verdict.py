@@ -78,7 +78,21 @@ def judge(token: bytes, stamped: bytes, anchors: Anchors | None, *, policy: str 
         stamp = read_token(token)
     except MalformedError as error:
         return Verdict(outcome=Outcome.FAILED, reason=Reason.MALFORMED, text=error.text, stamp=None)
-    found = _refusal(stamp, stamped, anchors, policy)
+    return judge_stamp(stamp, imprint_refusal(stamp, stamped), anchors, policy=policy)
+
+
+def judge_stamp(
+    stamp: TimeStamp, about: tuple[Reason, str] | None, anchors: Anchors | None, *, policy: str | None = None
+) -> Verdict:
+    """Return what :func:`judge` does, of a token that was read.
+
+    Args:
+        stamp: It.
+        about: Why it is not about what it should be; None if it is.
+        anchors: Whom the reader believes.
+        policy: The only policy to accept.
+    """
+    found = about or _refusal(stamp, anchors, policy)
     if found is None:
         text = f"existed at latest at {format_time(stamp.time_ms)} by {stamp.authority}"
         return Verdict(outcome=Outcome.PASSED, reason=None, text=text, stamp=stamp)
@@ -97,12 +111,7 @@ def imprint_refusal(stamp: TimeStamp, stamped: bytes) -> tuple[Reason, str] | No
     return None
 
 
-def _refusal(
-    stamp: TimeStamp, stamped: bytes, anchors: Anchors | None, policy: str | None
-) -> tuple[Reason, str] | None:
-    about = imprint_refusal(stamp, stamped)
-    if about is not None:
-        return about
+def _refusal(stamp: TimeStamp, anchors: Anchors | None, policy: str | None) -> tuple[Reason, str] | None:
     if anchors is None:
         return Reason.NO_ANCHOR, "not checked: no anchor was given, so anybody may have made it"
     if policy is not None and stamp.policy != policy:

@@ -9,8 +9,13 @@ import pytest
 
 from docbus.audit.rendering import MAX_ROWS, SHOWN_RANGES, tables, verdict_line
 from docbus.audit.report import AuditReport, ReplayReport, Unreadable, verdict_of
+from docbus.audit.time_stamps import DirectoryStamps
 from tests.support.audit_readings import A, B, Log, digest_of, document
 from tests.support.directory import NOW_MS
+
+NO_STAMPS = DirectoryStamps(
+    tokens=0, passed=0, failed=0, indeterminate=0, entry=None, at=None, authority=None, reasons={}
+)
 
 
 def replayed(audit: AuditReport, **changed: Any) -> ReplayReport:
@@ -25,6 +30,7 @@ def replayed(audit: AuditReport, **changed: Any) -> ReplayReport:
         "directory_head": "ab" * 32,
         "as_of": NOW_MS,
         "seconds": 1.25,
+        "time_stamps": changed.get("time_stamps", NO_STAMPS),
         "unreadable": unreadable,
         "audit": audit,
     }
@@ -136,3 +142,31 @@ def test_a_row_names_the_first_holes_and_says_that_there_are_more() -> None:
     assert cell.endswith("…")
     assert f"{2 * SHOWN_RANGES}" in cell
     assert f"{2 * SHOWN_RANGES + 2}" not in cell
+
+
+def test_time_stamps_of_the_directory_are_told() -> None:
+    """Up to where the directory is dated, by whom, and how many tokens prove nothing, in numbers."""
+    stamps = DirectoryStamps(
+        tokens=5,
+        passed=3,
+        failed=1,
+        indeterminate=1,
+        entry=12,
+        at=NOW_MS,
+        authority="CN=Authority",
+        reasons={"authority_unknown": 1, "imprint_differs": 1},
+    )
+    report = replayed(Log().report(), time_stamps=stamps)
+
+    rows = dict(tables(report)[0].rows)
+    assert "12 existed at latest at 2026-11-23T09:00:00.000Z by CN=Authority" == rows["time-stamped to entry"]
+    assert ("3", "1", "1") == tuple(
+        rows[f"time stamps: {name}"] for name in ("passed", "authority_unknown", "imprint_differs")
+    )
+    assert 12 == report.to_json()["time_stamps"]["entry"]
+    assert "valid" == report.verdict
+
+
+def test_without_time_stamps_nothing_is_told() -> None:
+    """An exchange that wishes none has no rows about them."""
+    assert [] == [name for name, _ in tables(replayed(Log().report()))[0].rows if "stamp" in name]

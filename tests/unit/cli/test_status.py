@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docbus.cli.output import plain
-from docbus.cli.status import _show
-from docbus.client.status import DirectoryState
+from docbus.cli.status import _show, _show_registrar
+from docbus.client.directory_state import DirectoryState
+from docbus.client.registrar_status import RegistrarStatus
 from docbus.documents.deadlines import Stage
+from docbus.errors import TransportError
 from docbus.identity.snapshot import Freshness
+from docbus.identity.time_stamps.gap import Gap
+from docbus.producers.batch_stamps import StampCounts
 from docbus.producers.journey import RefusedCopy
 from docbus.producers.overdue import OverdueDocument, OverdueStage
 from tests.support.outbox import ANNA, NOW_MS
@@ -107,3 +111,108 @@ def test_refused_documents_are_listed(tmp_path: Path, capsys: pytest.CaptureFixt
     assert ["a", "H37", "refused", "conflict", "2026-11-23T09:00:00Z"] in [
         line.split() for line in capsys.readouterr().out.splitlines()
     ]
+
+
+GAP = Gap(since=NOW_MS - 3 * HOUR_MS, attempts=14, tried_at=NOW_MS, code="time_stamp_refused", text="nobody there")
+
+
+def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str], **changed: object) -> dict[str, str]:
+    """Return what is shown, by name of the line."""
+    _show(empty_status(tmp_path, **changed))
+    return dict(row.strip().split("  ", 1) for row in capsys.readouterr().out.splitlines() if "  " in row.strip())
+
+
+def test_time_stamps_that_wait_are_shown_with_their_age(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many batches wait, since when, and for how long nobody has stamped and why."""
+    stamps = StampCounts(
+        waiting=1200,
+        waiting_since=NOW_MS - HOUR_MS,
+        stamps=3,
+        stamped_at=NOW_MS - 4 * HOUR_MS,
+        authority="CN=A",
+        gap=GAP,
+    )
+
+    found = printed(tmp_path, capsys, time_stamps=stamps)
+
+    assert (
+        "1,200 batches wait, the first since 2026-11-23T08:00:00Z; 3 so far, the last at 2026-11-23T05:00:00Z by CN=A"
+        == found["time stamps"].strip()
+    )
+    assert "for 3 hours, since 2026-11-23T06:00:00Z, 14 attempts: nobody there" == found["MISSING"].strip()
+
+
+def test_time_stamps_are_not_mentioned_where_nobody_wishes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An agency without them sees nothing of them."""
+    assert not {"time stamps", "MISSING", "time-stamped"} & printed(tmp_path, capsys).keys()
+
+
+def test_first_time_stamp_is_awaited_without_alarm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the first hour is over there is none yet, and nothing is missing."""
+    stamps = StampCounts(waiting=0, waiting_since=None, stamps=0, stamped_at=None, authority=None, gap=None)
+
+    found = printed(tmp_path, capsys, time_stamps=stamps)
+
+    assert "0 batches wait; none yet" == found["time stamps"].strip()
+    assert "MISSING" not in found
+
+
+def test_directory_says_up_to_where_it_is_stamped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Entry, time, authority and age of the newest time stamp in the directory stand below it."""
+    found = printed(tmp_path, capsys, directory=STAMPED)
+
+    assert "to entry 5, at 2026-11-23T07:00:00Z by CN=A, 2 hours ago" == found["time-stamped"].strip()
+
+
+STAMPED = DirectoryState(
+    position=7,
+    head=bytes(32),
+    made_at=NOW_MS,
+    age_ms=0,
+    freshness=Freshness.FRESH,
+    stamped_entry=5,
+    stamped_at=NOW_MS - 2 * HOUR_MS,
+    stamped_by="CN=A",
+)
+
+
+@pytest.mark.parametrize("stamping", [True, False])
+def test_registrar_sees_what_is_missing(stamping: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """A registrar's status has the directory, whether it is time-stamped, and since when there is a gap."""
+    found = RegistrarStatus(
+        registrar="Registrar",
+        environment="test",
+        at=NOW_MS,
+        directory=replace(STAMPED, stamped_entry=None, stamped_at=None, stamped_by=None),
+        stamping=stamping,
+        gap=GAP if stamping else None,
+        trouble=None,
+    )
+
+    _show_registrar(found)
+
+    shown = capsys.readouterr().out
+    assert shown.startswith("registrar  Registrar  of test")
+    assert stamping == ("no entry yet; `docbus registrar run` asks for time stamps" in shown)
+    assert stamping == ("TIME STAMPS MISSING  for 3 hours, since" in shown)
+
+
+def test_registrar_without_the_bus_sees_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the folder knows is shown all the same."""
+    found = RegistrarStatus(
+        registrar="Registrar",
+        environment="test",
+        at=NOW_MS,
+        directory=None,
+        stamping=True,
+        gap=GAP,
+        trouble=TransportError("no broker answers", hint="Start one."),
+    )
+
+    _show_registrar(found)
+
+    shown = capsys.readouterr().out
+    assert "trouble with the bus: no broker answers\n    Start one.\n" in shown
+    assert "nobody there" in shown

@@ -9,12 +9,14 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from docbus.client.directory_state import DirectoryState
 from docbus.client.metrics import Exposition, figures
-from docbus.client.status import DirectoryState
 from docbus.consumers.overview import AsideCount, SinkState
 from docbus.documents.deadlines import Stage
 from docbus.errors import ConfigurationError, TransportError
 from docbus.identity.snapshot import Freshness
+from docbus.identity.time_stamps.gap import Gap
+from docbus.producers.batch_stamps import StampCounts
 from docbus.producers.overdue import OverdueStage
 from tests.support.outbox import NOW_MS, FakeClock
 from tests.support.status import empty_status
@@ -132,7 +134,8 @@ def test_names_are_those_of_the_reference(tmp_path: Path) -> None:
     page = "docs/reference/metrics.md"
     with open(page, encoding="utf-8") as file:  # noqa: PTH123 - beside the tests' working folder
         documented = {line.split("`")[1].partition("{")[0] for line in file if line.startswith("| `docbus_")}
-    status = empty_status(tmp_path)
+    nothing_waits = StampCounts(waiting=0, waiting_since=None, stamps=0, stamped_at=None, authority=None, gap=None)
+    status = empty_status(tmp_path, time_stamps=nothing_waits)
 
     made = {f"docbus_{figure.name}" for figure in figures(status, now_ms=NOW_MS)}
 
@@ -155,3 +158,29 @@ def test_prometheus_reads_them_over_http(tmp_path: Path) -> None:
         pass
 
     assert 1.0 == found["docbus_bus_reachable", ""]
+
+
+def test_time_stamps_are_counted_where_they_are_wished(tmp_path: Path) -> None:
+    """What waits, for how long, and for how long nobody stamps; nothing where nobody wishes any."""
+    gap = Gap(since=NOW_MS - 5000, attempts=2, tried_at=NOW_MS, code="time_stamp_refused", text="")
+    stamps = StampCounts(waiting=3, waiting_since=NOW_MS - 7000, stamps=1, stamped_at=NOW_MS, authority="CN=A", gap=gap)
+    directory = DirectoryState(
+        position=7,
+        head=bytes(32),
+        made_at=NOW_MS,
+        age_ms=0,
+        freshness=Freshness.FRESH,
+        stamped_entry=5,
+        stamped_at=NOW_MS - 9000,
+        stamped_by="CN=A",
+    )
+
+    found = samples(exposition(empty_status(tmp_path, time_stamps=stamps, directory=directory)))
+    filled = samples(exposition(empty_status(tmp_path, time_stamps=replace(stamps, waiting_since=None, gap=None))))
+    without = samples(exposition(empty_status(tmp_path)))
+
+    expected = {"batches_waiting": 3.0, "waiting_seconds": 9.0, "gap_seconds": 7.0}
+    assert expected == {name: found[f"docbus_time_stamp_{name}", ""] for name in expected}
+    assert 11.0 == found["docbus_directory_time_stamp_age_seconds", ""]
+    assert (0.0, 0.0) == tuple(filled[f"docbus_time_stamp_{name}_seconds", ""] for name in ("waiting", "gap"))
+    assert [] == [name for name, _ in without if "time_stamp" in name]
