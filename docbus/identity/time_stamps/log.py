@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from docbus.errors import MalformedError
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.identity.time_stamps.anchors import Anchors
     from docbus.identity.time_stamps.token import TimeStamp
+
+
+MAX_NEWEST_TOKENS = 16
+"""Tokens that are looked at for the newest; more are about nothing only if the registrar wants it so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,4 +75,5 @@ def position_of(snapshot: TrustSnapshot, entry_hash: bytes, before: int) -> int 
 
 def newest_stamp(snapshot: TrustSnapshot) -> CarriedStamp | None:
     """Return the newest token that is about an entry of the log, unverified."""
-    return next((one for one in carried_stamps(snapshot) if one.position is not None), None)
+    newest = islice(carried_stamps(snapshot), MAX_NEWEST_TOKENS)
+    return next((one for one in newest if one.position is not None), None)

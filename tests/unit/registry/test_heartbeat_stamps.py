@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from docbus.errors import AuthorityUnavailableError, DiskFullError, StorageError
 from docbus.identity.entries import decode_record
+from docbus.identity.time_stamps import log
 from docbus.identity.time_stamps.anchors import Anchors
 from docbus.identity.time_stamps.asking import Question
 from docbus.identity.time_stamps.gap import Gap
@@ -225,6 +226,20 @@ async def test_tokens_that_prove_nothing_stand_in_the_log_and_are_told_apart(off
 
     assert [(3, None, True), (2, None, False)] == [(one.carrier, one.position, one.stamp is not None) for one in found]
     assert newest_stamp(await office.snapshot()) is None
+
+
+async def test_the_newest_token_is_looked_for_so_far(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registrar that fills the log with tokens about nothing costs its readers little."""
+    await office.registrar.heartbeat()
+    await office.see()
+    await office.stamp_due()
+    await office.registrar.heartbeat(await office.see())
+    await office.registrar.heartbeat(b"no token")
+    snapshot = await office.snapshot()
+
+    assert newest_stamp(snapshot) is not None
+    monkeypatch.setattr(log, "MAX_NEWEST_TOKENS", 1)
+    assert newest_stamp(snapshot) is None
 
 
 async def test_tokens_of_a_past_position_are_those_before_it(office: Office) -> None:
