@@ -1,6 +1,7 @@
 """A time-stamping authority for tests: `openssl ts` behind a small HTTP server, good or bad in one way.
 
-Only the signer's certificate is put into a token: replies of OpenSSL 3.0 with a whole chain in it are not strict DER.
+Only the signer's certificate is put into a token unless a test wishes the whole chain, which OpenSSL 3.0 does not put
+into the order of DER.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class Authority:
     valid: tuple[timedelta, timedelta] = (-timedelta(days=1), timedelta(days=365))
     name: str = NAME
     policy: str = POLICY
+    chain: bool = False
+    """Whether tokens have the root's certificate in them, behind the signer's."""
     _keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -136,6 +139,7 @@ class Authority:
         asked.write_bytes(query)
         command = ["ts", "-reply", "-config", "ts.cnf", "-section", "it", "-queryfile", asked.name]
         command += ["-signer", "signer.pem", "-inkey", "signer.key"]
+        command += ["-chain", "tsa-ca.pem"] if self.chain else []
         done = subprocess.run([self.openssl, *command], cwd=self.folder, capture_output=True, check=False, timeout=20)
         if done.returncode:
             raise AssertionError(done.stderr.decode())

@@ -9,6 +9,7 @@ from cryptography import x509
 from rfc3161_client import decode_timestamp_response
 
 from docbus.errors import MalformedError
+from docbus.identity.time_stamps.der import SEQUENCE, element, with_ordered_certificates
 from docbus.limits import KIB, MAX_TIME_MS
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ class TimeStamp:
 
 def response_of(token: bytes) -> bytes:
     """Return a granted response with this token in it, DER: what the library reads is a response."""
-    body = _GRANTED_STATUS + token
-    length = len(body)
-    size = length.to_bytes((length.bit_length() + 7) // 8 or 1, "big")
-    return b"\x30" + (size if length < 0x80 else bytes([0x80 | len(size)]) + size) + body  # noqa: PLR2004 - X.690 8.1.3
+    return element(SEQUENCE, _GRANTED_STATUS + token)
 
 
 def decode_response(answer: bytes) -> TimeStampResponse:
@@ -71,7 +69,7 @@ def decode_response(answer: bytes) -> TimeStampResponse:
         MalformedError: It is no time stamp response.
     """
     try:
-        return decode_timestamp_response(answer)
+        return decode_timestamp_response(with_ordered_certificates(answer))
     except ValueError as error:
         raise MalformedError(f"these {len(answer)} bytes are no RFC 3161 response: {error}") from error
 
