@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from docbus.cli import options
+from docbus.cli import options, verify_stamps
 from docbus.cli.examples import examples
 from docbus.cli.output import Form, line, pairs, table, when, write_json
 from docbus.cli.session import Session, begin
@@ -14,6 +15,7 @@ from docbus.cli.session import Session, begin
 if TYPE_CHECKING:
     from docbus.identity.grants import Agency, CertificateGrant
     from docbus.identity.snapshot import TrustSnapshot
+    from docbus.identity.time_stamps.verdict import Verdict
 
 At = Annotated[
     str | None,
@@ -51,15 +53,23 @@ def list_agencies(
     session.note(f"{len(rows)} agencies, directory entry {snapshot.position} of {when(snapshot.made_at)}")
 
 
-@app.command("show", epilog=examples("docbus agency show H37.02.02"))
+@app.command(
+    "show",
+    epilog=examples("docbus agency show H37.02.02", "docbus agency show H37.02.02 --at 12 --anchor tsa-ca.pem"),
+)
 def show(
     context: typer.Context,
     code: Annotated[str, typer.Argument(metavar="CODE", help="Code, canonical id or alias.")],
     *,
     at: At = None,
+    anchor: options.Anchor = None,
+    policy: options.Policy = None,
     output: options.Output = Form.TEXT,
 ) -> None:
-    """Show one agency: names, keys, and since when they are in force; now or as the directory once was."""
+    """Show one agency: names, keys, and since when they are in force; now or as the directory once was.
+
+    With --anchor it is said, too, by when the directory had come to that entry at latest.
+    """
     session = begin(context)
     from docbus.identity.agency import AgencyId
     from docbus.transport import topics
@@ -69,9 +79,11 @@ def show(
     if agency is None:  # resolve has just found it
         raise typer.BadParameter(f"{code} is not in the directory")
     grants = [found for digest in agency.certificates if (found := snapshot.certificate(digest)) is not None]
+    dated = None if anchor is None else _dated(session, snapshot.position, anchor, policy)
     if output is Form.JSON:
         write_json(
             _summary(agency)
+            | ({} if anchor is None else {"time_stamp": verify_stamps.as_json(dated)})
             | {"certificates": [_certificate(found) for found in grants], "encryption_keys": _keys(agency)}
             | {"parent": snapshot.parent(agency.id), "delegations": _delegations(snapshot, agency)}
         )
@@ -87,6 +99,7 @@ def show(
             "roles": ", ".join(agency.roles) or None,
             "granted": f"by directory entry {agency.granted_at}",
             "directory": f"entry {snapshot.position} of {when(snapshot.made_at)}",
+            "time stamp": verify_stamps.said(dated) if dated is not None else "of no such entry" if anchor else None,
             "inbox": f"{topics.inbox(agency.id)}, {agency.partitions} partition(s)",
         }
     )
@@ -106,6 +119,13 @@ def show(
             for one in delegated
         ]
         table(("sends", "for", "kinds", "from", "until", "by entry"), [tuple(map(str, row)) for row in terms])
+
+
+def _dated(session: Session, position: int, anchor: Path, policy: str | None) -> Verdict | None:
+    """Return by when an entry existed at latest; what says so comes later, so the directory is read to its end."""
+    from docbus.audit.time_stamps import judge_entry
+
+    return judge_entry(read_directory(session), position, options.anchors_of(anchor), policy=policy)
 
 
 def read_directory(session: Session, at: str | None = None) -> TrustSnapshot:

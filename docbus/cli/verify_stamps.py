@@ -68,24 +68,26 @@ def judged(
 
 def lines(times: Times) -> list[str]:
     """Say what is proven, and what was not checked."""
-    said = []
+    told = []
     if times.document is not None:
-        said.append(f"time stamp: {_said(times.document, 'its signature ')}")
+        told.append(f"time stamp: {said(times.document, 'its signature ')}")
     if times.directory is not None:
-        said.append(f"directory entry {times.entry}, under which it was made: {_said(times.directory)}")
-    return said
+        told.append(f"directory entry {times.entry}, under which it was made: {said(times.directory)}")
+    return told
 
 
-def _said(verdict: Verdict, what: str = "") -> str:
+def said(verdict: Verdict, what: str = "") -> str:
+    """Say what a time stamp proves, of whatever it is about."""
     return f"{verdict.outcome}: {what if verdict.reason is None else ''}{verdict.text}"
 
 
 def to_json(times: Times) -> dict[str, Any]:
     """Return the same for programs."""
-    return {"time_stamp": _as_json(times.document), "directory_time_stamp": _as_json(times.directory)}
+    return {"time_stamp": as_json(times.document), "directory_time_stamp": as_json(times.directory)}
 
 
-def _as_json(verdict: Verdict | None) -> dict[str, Any] | None:
+def as_json(verdict: Verdict | None) -> dict[str, Any] | None:
+    """Return the same for programs; None where there is no time stamp."""
     from docbus.clock import format_time
 
     if verdict is None:

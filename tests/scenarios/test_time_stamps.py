@@ -176,6 +176,12 @@ async def test_the_directory_is_dated_for_whoever_has_the_anchor(
     assert 0 == await run("-C", exchange / "registrar", "status")
     assert f"by CN={NAME}" in capsys.readouterr().out
 
+    shown = ("-C", exchange / "auditor", "agency", "show", "H26", "--at", "1")
+    assert 0 == await run(*shown, "--anchor", authority.anchor)
+    assert "passed: existed at latest at" in capsys.readouterr().out
+    assert 0 == await run(*shown)
+    assert "time stamp" not in capsys.readouterr().out
+
     folder = exchange / "entry"
     assert 0 == await run("-C", exchange / "auditor", "export", "entry-time-stamp", "1", "-o", folder)
     assert "Verification: OK" in authority.verify(folder / "stamped.bin", folder / "token.tst")
