@@ -10,6 +10,7 @@ from docbus.cli import options
 from docbus.cli.examples import examples
 from docbus.cli.output import Form, line, pairs, write_json
 from docbus.cli.session import Session, begin
+from docbus.identity.profile_names import ProfileName
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -30,6 +31,7 @@ def init(
     environment: Annotated[str, typer.Option(help="Name of the exchange, from the registrar.")],
     genesis: Annotated[str, typer.Option(help="Hash of the directory's first entry, from the registrar.")],
     alias: Annotated[list[str] | None, typer.Option(help="Another code of the same agency; may be repeated.")] = None,
+    profile: options.SigningProfile = ProfileName.ES256,
     auditor: Annotated[bool, typer.Option("--auditor", help="A folder without keys, only to read and verify.")] = False,
     bus: options.BusFile = None,
     kafka: options.Kafka = None,
@@ -77,6 +79,7 @@ def init(
         genesis=genesis,
         bus=reach,
         clock=SystemClock(),
+        profile=profile.profile,
         aliases=alias or (),
     )
     if founded.warning:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from docbus.cli.output import Form
+from docbus.identity.profile_names import ProfileName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ Policy = Annotated[
     str | None, typer.Option("--policy", metavar="OID", help="Only policy of that authority to accept, such as 1.2.3.")
 ]
 
+SigningProfile = Annotated[ProfileName, typer.Option("--profile", help="What the new signing key signs with.")]
 BusFile = Annotated[Path | None, typer.Option("--bus", help="File of the embedded transport, shared on one host.")]
 Kafka = Annotated[str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Brokers, separated by commas.")]
 Tls = Annotated[bool, typer.Option("--tls", help="TLS with the authorities of the operating system.")]

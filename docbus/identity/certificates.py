@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
@@ -45,6 +46,8 @@ _UNDERSTOOD = frozenset(
         ExtensionOID.BASIC_CONSTRAINTS,
     }
 )
+_WITHOUT_HASH = (MLDSA65PrivateKey, Ed25519PrivateKey)
+"""Kinds of keys that sign a certificate as it is, and not its hash."""
 _SERIAL_BITS = 159
 """Bits of a serial number: positive and at most 20 bytes (RFC 5280 section 4.1.2.2)."""
 
@@ -76,7 +79,7 @@ def make_certificate(private_key: PrivateKey | MLDSA65PrivateKey, agency: str, *
         .add_extension(_KEY_USAGE, critical=True)
         .add_extension(x509.ExtendedKeyUsage([DOCUMENT_SIGNING]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(private_key, None if isinstance(private_key, MLDSA65PrivateKey) else hashes.SHA256())
+        .sign(private_key, None if isinstance(private_key, _WITHOUT_HASH) else hashes.SHA256())
         .public_bytes(Encoding.DER)
     )
 

@@ -1,4 +1,4 @@
-"""Signatures: ES256 with nonces after RFC 6979, and RSA-PSS with SHA-256 (design D10, ``wire.profiles``)."""
+"""Signatures: ES256 with nonces after RFC 6979, RSA-PSS with SHA-256, Ed25519 (design D10, ``wire.profiles``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from docbus.errors import IdentityError, KeyFileError
+from docbus.identity.ed25519 import check_ed25519_key, verify_ed25519
 from docbus.identity.keyfile import path_of, read_private_keys
 from docbus.wire.profiles import PROFILES, Algorithm, Profile
 
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-    PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey
-    PublicKey = EllipticCurvePublicKey | RSAPublicKey | MLDSA65PublicKey
+    PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
+    PublicKey = EllipticCurvePublicKey | RSAPublicKey | MLDSA65PublicKey | Ed25519PublicKey
 
 MIN_RSA_BITS = 2048
 """Bits of an RSA modulus (Circular 15/2025/TT-BKHCN; NIST SP 800-131A)."""
@@ -151,6 +153,8 @@ class RegistrarKeySigner:
 def _sign(private_key: PrivateKey, tbs: bytes) -> bytes:
     if isinstance(private_key, ec.EllipticCurvePrivateKey):
         return private_key.sign(tbs, _SIGN_ES256)
+    if isinstance(private_key, ed25519.Ed25519PrivateKey):
+        return private_key.sign(tbs)
     return private_key.sign(tbs, _PSS, _SHA256)
 
 
@@ -179,6 +183,8 @@ def verify_signatures(profile: int, public_keys: Sequence[object], signatures: S
             public_key.verify(signature, signed, _PSS, _SHA256)
         elif algorithm is Algorithm.ML_DSA_65 and isinstance(public_key, mldsa.MLDSA65PublicKey):
             public_key.verify(signature, signed)
+        elif algorithm is Algorithm.ED25519 and isinstance(public_key, ed25519.Ed25519PublicKey):
+            verify_ed25519(public_key, signature, signed)
         else:
             raise InvalidSignature(f"profile {profile} is not that of the key")
 
@@ -205,7 +211,10 @@ def algorithm_of(public_key: object) -> Algorithm:
         return Algorithm.RSA_PSS_SHA256
     if isinstance(public_key, mldsa.MLDSA65PublicKey):
         return Algorithm.ML_DSA_65
-    raise IdentityError(f"a key of kind {type(public_key).__name__}; only P-256 and RSA keys may sign")
+    if isinstance(public_key, ed25519.Ed25519PublicKey):
+        check_ed25519_key(public_key.public_bytes_raw())
+        return Algorithm.ED25519
+    raise IdentityError(f"a key of kind {type(public_key).__name__}; only P-256, RSA and Ed25519 keys may sign")
 
 
 def profile_of(public_key: object) -> Profile:
@@ -221,8 +230,16 @@ def profile_of(public_key: object) -> Profile:
     raise IdentityError(f"an {algorithm} key, which may sign beside an ES256 key only")
 
 
+def _registrar_profile(public_key: object) -> Profile:
+    """Return the profile of a registrar's key: Ed25519 is for agencies, whose certificates carry it as leaves."""
+    profile = profile_of(public_key)
+    if profile is Profile.ED25519:
+        raise IdentityError("an Ed25519 key; only P-256 and RSA keys may sign the directory")
+    return profile
+
+
 def load_public_key(encoded: bytes) -> PublicKey:
-    """Return the public key in a SubjectPublicKeyInfo, if it may sign.
+    """Return the registrar's public key in a SubjectPublicKeyInfo, if it may sign the directory.
 
     Raises:
         IdentityError: It cannot be read, is not in its one DER form, or may not sign.
@@ -231,10 +248,10 @@ def load_public_key(encoded: bytes) -> PublicKey:
         public_key = load_der_public_key(encoded)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise IdentityError("a public key that cannot be read (SubjectPublicKeyInfo, DER)") from error
-    profile_of(public_key)
+    _registrar_profile(public_key)
     if public_key_bytes(public_key) != encoded:
         raise IdentityError("a public key in another form than DER with a named curve and an uncompressed point")
-    return public_key  # type: ignore[return-value] # profile_of lets only these two kinds pass
+    return public_key  # type: ignore[return-value] # only these two kinds pass
 
 
 def public_key_bytes(public_key: object) -> bytes:
@@ -253,6 +270,8 @@ def generate_signing_key(profile: int) -> PrivateKey:
         return ec.generate_private_key(ec.SECP256R1())
     if profile == Profile.RSA_PSS_SHA256:
         return rsa.generate_private_key(public_exponent=MIN_RSA_EXPONENT, key_size=NEW_RSA_BITS)
+    if profile == Profile.ED25519:
+        return ed25519.Ed25519PrivateKey.generate()
     raise IdentityError(f"profile {profile} is not one that this version can make keys for")
 
 
@@ -305,7 +324,10 @@ def registrar_signer_of(private_key: PrivateKey) -> RegistrarKeySigner:
     public_key = private_key.public_key()
     encoded = public_key_bytes(public_key)
     return RegistrarKeySigner(
-        private_key=private_key, key=sha256(encoded).digest(), public_key=encoded, profile=profile_of(public_key)
+        private_key=private_key,
+        key=sha256(encoded).digest(),
+        public_key=encoded,
+        profile=_registrar_profile(public_key),
     )
 
 
@@ -326,6 +348,6 @@ def _one_signing_key(uri: str) -> PrivateKey:
     if len(found) != 1:
         raise KeyFileError(f"the key file {path_of(uri)} holds {len(found)} keys, expected 1")
     key = found[0]
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
         raise KeyFileError(f"the key file {path_of(uri)} holds no signing key of a known profile")
     return key

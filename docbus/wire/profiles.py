@@ -13,11 +13,13 @@ class Algorithm(StrEnum):
     - RSA_PSS_SHA256: RSASSA-PSS (RFC 8017), SHA-256, MGF1 with SHA-256, salt of 32 bytes, modulus of 2048 to 8192 bits,
       exponent of 65537 or more and at most 64 bits.
     - ML_DSA_65: FIPS 204, pure, empty context; never alone.
+    - ED25519: RFC 8032, pure, verified without the cofactor; keys of the prime-order group in canonical encoding.
     """
 
     ES256 = "ES256"
     RSA_PSS_SHA256 = "RSA-PSS-SHA256"
     ML_DSA_65 = "ML-DSA-65"
+    ED25519 = "Ed25519"
 
 
 class Profile(IntEnum):
@@ -26,6 +28,7 @@ class Profile(IntEnum):
     ES256 = 1
     RSA_PSS_SHA256 = 2
     ES256_ML_DSA_65 = 3
+    ED25519 = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,5 +53,6 @@ PROFILES: dict[int, ProfileTerms] = {
     Profile.ES256_ML_DSA_65: ProfileTerms(
         name="ES256+ML-DSA-65", algorithms=(Algorithm.ES256, Algorithm.ML_DSA_65), introduced="2026-11-01"
     ),
+    Profile.ED25519: ProfileTerms(name="Ed25519", algorithms=(Algorithm.ED25519,), introduced="2026-11-27"),
 }
-"""Number 4 is kept for Ed25519."""
+"""What each profile means."""

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.vectors.building import (
+    ed25519,
     failing_blocks,
     failing_circumstances,
     failing_packages,
@@ -49,6 +50,7 @@ def build(*, may_draw: bool = False) -> dict[str, bytes]:
         failing_packages,
         failing_parts,
         standing,
+        ed25519,
     ):
         for part in module.ALL:
             part(failing)

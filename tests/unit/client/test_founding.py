@@ -133,11 +133,12 @@ def test_join_request_verifies(tmp_path: Path) -> None:
     assert made.fingerprint == checked.fingerprint
 
 
-def test_rsa_keys_are_made_on_demand(tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", [Profile.RSA_PSS_SHA256, Profile.ED25519])
+def test_other_keys_are_made_on_demand(tmp_path: Path, profile: Profile) -> None:
     """A profile other than the default is taken, and its keys work."""
-    folder = found(tmp_path / "hanoi", profile=Profile.RSA_PSS_SHA256).folder
+    folder = found(tmp_path / "hanoi", profile=profile).folder
 
-    assert Profile.RSA_PSS_SHA256 == signer_of_settings(load_settings(folder)).profile
+    assert profile == signer_of_settings(load_settings(folder)).profile
 
 
 def test_unusual_code_comes_with_a_warning(tmp_path: Path) -> None:

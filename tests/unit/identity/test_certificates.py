@@ -83,8 +83,12 @@ def certificate(
 
 
 def test_certificate_made_here_passes() -> None:
-    """What docbus makes keeps its own profile, for both kinds of key."""
-    for profile, algorithm in ((Profile.ES256, Algorithm.ES256), (Profile.RSA_PSS_SHA256, Algorithm.RSA_PSS_SHA256)):
+    """What docbus makes keeps its own profile, for each kind of key."""
+    for profile, algorithm in (
+        (Profile.ES256, Algorithm.ES256),
+        (Profile.RSA_PSS_SHA256, Algorithm.RSA_PSS_SHA256),
+        (Profile.ED25519, Algorithm.ED25519),
+    ):
         key = generate_signing_key(profile)
 
         der = make_certificate(key, AGENCY, now_ms=NOW_MS)
@@ -131,7 +135,7 @@ def _uri(value: str) -> x509.UniformResourceIdentifier:
         ({"ca": None}, "without the extension 2.5.29.19"),
         ({"more": x509.InhibitAnyPolicy(0)}, "a critical extension that is not understood"),
         ({"key": ec.generate_private_key(ec.SECP384R1())}, "an EC key on secp384r1"),
-        ({"key": ed25519.Ed25519PrivateKey.generate()}, "only P-256 and RSA keys may sign"),
+        ({"key": ed25519.Ed25519PrivateKey.generate()}, "for Ed25519, where the profile asks for ES256"),
         ({"key": generate_signing_key(Profile.RSA_PSS_SHA256)}, "for RSA-PSS-SHA256, where the profile asks for ES256"),
     ],
 )

@@ -47,9 +47,9 @@ def _changed(keys: Keys, changed: Mapping[str, object], signed_by: Keys | None =
     return armour.wrap(REQUEST, again) + armour.wrap(SIGNATURE, signature)
 
 
-@pytest.mark.parametrize("profile", [Profile.ES256, Profile.RSA_PSS_SHA256])
+@pytest.mark.parametrize("profile", [Profile.ES256, Profile.RSA_PSS_SHA256, Profile.ED25519])
 def test_request_verifies(profile: int) -> None:
-    """What an agency made can be granted, under either profile."""
+    """What an agency made can be granted, under each profile of one key."""
     keys = make_keys("vn:H37.02.02", profile)
     text = keys.join_request(GENESIS, name="Sở Khoa học và Công nghệ", aliases=("vn2016:000.02.02.H37",))
 

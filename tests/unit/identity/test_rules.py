@@ -257,7 +257,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Log], bytes]]] = {
     "too many partitions": ("partitions", lambda log: log.granted(partitions=65)),
     "profile of a later version": (
         "profile_known",
-        lambda log: log.granted(signing=replace(log.new.signing, profile=4)),
+        lambda log: log.granted(signing=replace(log.new.signing, profile=5)),
     ),
     "two certificates": (
         "certificate_fit",

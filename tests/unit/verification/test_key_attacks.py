@@ -25,21 +25,13 @@ from docbus.wire.profiles import PROFILES, Profile
 from tests.support.audit_exchange import CITY, PROVINCE, Exchange
 from tests.support.certificates import issue
 from tests.support.directory import ENVIRONMENT, NOW_MS, grant_of, make_keys
+from tests.support.ed25519 import NOT_CANONICAL, SMALL_ORDER, mixed_order_key
 from tests.support.p256 import keys_that_fit
 
 if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
 
 ATTACKER = "vn:H41"
-IDENTITY, ORDER_TWO = (1).to_bytes(32, "little"), (2**255 - 20).to_bytes(32, "little")
-SMALL_ORDER = {
-    "the neutral point": IDENTITY,
-    "the point of order two": ORDER_TWO,
-    "a point of order four": bytes(32),
-    "a point of order eight": bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
-    "the neutral point, not reduced": (2**255 - 18).to_bytes(32, "little"),
-}
-"""Ed25519 public keys with which anybody can sign, the last one in an encoding that is not canonical (RFC 8032)."""
 
 
 def exchange_and_envelope() -> tuple[Exchange, Envelope]:
@@ -104,15 +96,14 @@ WEAK: dict[str, tuple[Any, str]] = {
     "P-521": (ec.generate_private_key(ec.SECP521R1()).public_key(), "an EC key on secp521r1"),
     "P-384": (ec.generate_private_key(ec.SECP384R1()).public_key(), "an EC key on secp384r1"),
     "secp256k1": (ec.generate_private_key(ec.SECP256K1()).public_key(), "an EC key on secp256k1"),
-    "Ed25519": (ed25519.Ed25519PrivateKey.generate().public_key(), "only P-256 and RSA keys may sign"),
     **{
-        f"Ed25519, {name}": (ed25519.Ed25519PublicKey.from_public_bytes(raw), "only P-256 and RSA keys may sign")
-        for name, raw in SMALL_ORDER.items()
+        f"Ed25519, {name}": (ed25519.Ed25519PublicKey.from_public_bytes(raw), "an Ed25519 key")
+        for name, raw in {**SMALL_ORDER, **NOT_CANONICAL, "mixed order": mixed_order_key()}.items()
     },
 }
 
 
-@pytest.mark.parametrize("profile", [1, 2, 3, 4])
+@pytest.mark.parametrize("profile", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("kind", WEAK)
 def test_a_weak_key_is_granted_under_no_profile(kind: str, profile: int) -> None:
     """An otherwise good certificate for it is refused at registration, and its grant in the log."""
@@ -140,10 +131,10 @@ def test_a_weak_key_is_no_registrars_key(kind: str) -> None:
         load_public_key(public_key_bytes(key))
 
 
-@pytest.mark.parametrize("name", SMALL_ORDER)
+@pytest.mark.parametrize("name", {**SMALL_ORDER, **NOT_CANONICAL})
 def test_a_forgery_that_the_library_accepts_is_no_signature_of_any_profile(name: str) -> None:
     """R = A and S = 0 verify under a key of small order for many texts, and under no profile, whatever is granted."""
-    key = ed25519.Ed25519PublicKey.from_public_bytes(SMALL_ORDER[name])
+    key = ed25519.Ed25519PublicKey.from_public_bytes({**SMALL_ORDER, **NOT_CANONICAL}[name])
     forged = [(first + bytes(32), b"text %d" % number) for first in SMALL_ORDER.values() for number in range(16)]
     accepted = [(signature, text) for signature, text in forged if _library_accepts(key, signature, text)]
     assert accepted

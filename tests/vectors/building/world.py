@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -42,6 +42,7 @@ HANOI = "vn:H26"
 TAY_NINH = "vn:H53"
 LANG_SON = "vn:H37.02.02"
 TAXES = "vn:G12.18"
+CUSTOMS = "vn:G12.20"
 STRANGER = "vn:H41"
 """Has keys, and no grant."""
 NAMES = {
@@ -49,8 +50,15 @@ NAMES = {
     TAY_NINH: "Ủy ban nhân dân tỉnh Tây Ninh",
     LANG_SON: "Sở Khoa học và Công nghệ tỉnh Lạng Sơn",
     TAXES: "Tổng cục Thuế",
+    CUSTOMS: "Tổng cục Hải quan",
 }
-PROFILES = {HANOI: Profile.ES256, TAY_NINH: Profile.ES256, LANG_SON: Profile.RSA_PSS_SHA256, STRANGER: Profile.ES256}
+PROFILES = {
+    HANOI: Profile.ES256,
+    TAY_NINH: Profile.ES256,
+    LANG_SON: Profile.RSA_PSS_SHA256,
+    CUSTOMS: Profile.ED25519,
+    STRANGER: Profile.ES256,
+}
 SECOND = "second"
 """Hanoi's key after its rotation."""
 
@@ -66,6 +74,7 @@ TAXES_REINSTATED = 10
 DELEGATED = 11
 """Taxes may send documents, and no recalls, for Hanoi, for a day from ``NOW`` on."""
 DELEGATION_ENDED = 12
+CUSTOMS_GRANTED = 13
 DAY_MS = 24 * 60 * 60 * 1000
 _RSA_BITS = 2048
 
@@ -91,7 +100,7 @@ class World:
         self.files: dict[str, bytes] = {}
         registrar = _load(self._file("registrar.signing.pem", lambda: private_key_pem(_new_key(Profile.ES256))))
         self._registrar = registrar_signer_of(registrar)
-        self.parties = {agency: self._party(agency, agency) for agency in (HANOI, TAY_NINH, LANG_SON, STRANGER)}
+        self.parties = {agency: self._party(agency, agency) for agency in PROFILES}
         self.parties[TAXES] = self._hybrid(TAXES)
         self.second = self._party(HANOI, SECOND)
         self.records: list[bytes] = []
@@ -192,6 +201,7 @@ class World:
             )
         )
         self._append(entries.DelegationEnd(agency=HANOI, delegate=TAXES, reason="back early"))
+        self._append(self._grant(CUSTOMS))
 
     def _grant(self, agency: str) -> entries.AgencyGrant:
         party = self.parties[agency]
@@ -239,7 +249,7 @@ def load_decrypter(pem: bytes) -> Decrypter:
 
 def _load(pem: bytes) -> PrivateKey:
     key = load_pem_private_key(pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
         raise TypeError("not a signing key")
     return key
 
@@ -247,6 +257,8 @@ def _load(pem: bytes) -> PrivateKey:
 def _new_key(profile: int) -> PrivateKey:
     if profile == Profile.ES256:
         return ec.generate_private_key(ec.SECP256R1())
+    if profile == Profile.ED25519:
+        return ed25519.Ed25519PrivateKey.generate()
     return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
 
 
@@ -259,10 +271,10 @@ def _new_mldsa_pem() -> bytes:
 
 
 def signatures_by(world: World, signer: KeySigner | HybridSigner, tbs: bytes) -> tuple[bytes, ...]:
-    """Return the signatures over exactly these bytes; ES256 is deterministic, the others are drawn."""
+    """Return the signatures over exactly these bytes; ES256 and Ed25519 are deterministic, the others are drawn."""
     inputs = signer.certificate, sha256(tbs).digest()
     if isinstance(signer, HybridSigner):
         return signer.sign(tbs), world.drawn.take("signature", inputs, lambda: signer.second_key.sign(tbs))
-    if signer.profile == Profile.ES256:
+    if signer.profile in (Profile.ES256, Profile.ED25519):
         return signer.sign_all(tbs)
     return (world.drawn.take("signature", inputs, lambda: signer.sign(tbs)),)
