@@ -184,7 +184,8 @@ def _certificate(grant: CertificateGrant) -> dict[str, Any]:
     from docbus.wire.profiles import PROFILES
 
     ends = {"revoked": grant.revoked_at, "retired": grant.retired_at, "closed": grant.closed_at}
-    state = next((f"{word} by entry {at}" for word, at in ends.items() if at is not None), "in force")
+    until = "" if grant.retires_at_ms is None else f" until {when(grant.retires_at_ms)}, by entry {grant.overlap_at}"
+    state = next((f"{word} by entry {at}" for word, at in ends.items() if at is not None), f"in force{until}")
     if grant.reason:
         state += f": {grant.reason}"
     profile = PROFILES.get(grant.profile)
@@ -195,6 +196,7 @@ def _certificate(grant: CertificateGrant) -> dict[str, Any]:
         "granted_by_entry": grant.granted_at,
         "not_before": when(grant.not_before_ms),
         "not_after": when(grant.not_after_ms),
+        "retires_at": None if grant.retires_at_ms is None else when(grant.retires_at_ms),
     }
 
 

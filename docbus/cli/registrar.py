@@ -181,23 +181,39 @@ def grant(
     session.note("Next, once for all that were granted: docbus provision")
 
 
-@app.command("rotate", epilog=examples("docbus -C registrar registrar rotate H37.02.02.join"))
+@app.command(
+    "rotate",
+    epilog=examples(
+        "docbus -C registrar registrar rotate H37.02.02.join --overlap 30d",
+        "docbus -C registrar registrar rotate H37.02.02.join",
+    ),
+)
 def rotate(
     context: typer.Context,
     request: Annotated[Path, typer.Argument(help="File with a join request of the same agency, with its new keys.")],
     *,
+    overlap: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Let the old certificate sign for so long beside the new: 30d.")
+    ] = None,
     keep_old: Annotated[bool, typer.Option("--keep-old", help="Leave the old keys in force beside the new.")] = False,
     fingerprint: Annotated[str | None, typer.Option(help="Refuse unless the request has this one.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
     output: options.Output = Form.TEXT,
 ) -> None:
-    """Give an agency new keys and retire those it has."""
+    """Give an agency new keys and retire those it has: at once, or after an overlap.
+
+    With an overlap nothing that is under way has to be signed again. Encryption keys need none: others encrypt to the
+    new one at once, and the agency keeps the old one to decrypt with.
+    """
     session = begin(context)
+    if overlap is not None and keep_old:
+        raise typer.BadParameter("--overlap and --keep-old exclude each other")
+    lasts = None if overlap is None else options.parse_age(overlap)
     text = read_request(request)
 
     async def work(registrar: Registrar) -> Published:
         await confirm(session, registrar, text, fingerprint, yes=yes)
-        return await registrar.rotate(text, keep_old=keep_old)
+        return await registrar.rotate(text, keep_old=keep_old, overlap_ms=lasts)
 
     publish_change(session, output, work)
 

@@ -111,7 +111,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
                 self.transport, self.settings.exchange.genesis_bytes, on_entry=memory.take, clock=self._clock
             )
             await begin_directory(self.transport, self._follower, memory)
-            check_granted(self.settings, self._signer.certificate, self._follower.snapshot)
+            check_granted(self.settings, self._signer.certificate, self._follower.snapshot, self._clock.now_ms())
             self._follower.on_change(memory.note)
             stack.push_async_callback(memory.aclose)
             self._drain: Drain = Drain(
@@ -327,5 +327,5 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
     def _snapshot_to_sign_under(self) -> TrustSnapshot:
         """Return the newest snapshot, if the key may still sign; what waits is sealed under the next key."""
         snapshot = self.snapshot
-        check_granted(self.settings, self._signer.certificate, snapshot)
+        check_granted(self.settings, self._signer.certificate, snapshot, self._clock.now_ms())
         return snapshot

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from docbus.errors import AgencyClosedError, ConfigurationError, IdentityError, KeyFileError
 from docbus.identity.encryption import open_decrypter
+from docbus.identity.overlap import is_retired
 from docbus.identity.signing import open_registrar_signer, open_signer
 from docbus.registry.publish import Registrar
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
@@ -139,8 +140,10 @@ def decrypters_of_settings(settings: Settings) -> tuple[Decrypter, ...]:
     return tuple(open_decrypter(settings.key_uri(uri)) for uri in uris)
 
 
-def check_granted(settings: Settings, certificate: bytes, snapshot: TrustSnapshot) -> None:
+def check_granted(settings: Settings, certificate: bytes, snapshot: TrustSnapshot, now_ms: int) -> None:
     """Refuse to work with settings or a key that no recipient would believe.
+
+    The end of the certificate itself is not asked for: who verifies has another clock, and the doctor warns in time.
 
     Raises:
         ConfigurationError: The settings name another exchange, or another agency than the key's.
@@ -168,7 +171,7 @@ def check_granted(settings: Settings, certificate: bytes, snapshot: TrustSnapsho
         )
     if grant.agency != own:
         raise ConfigurationError(f"the certificate is granted to {grant.agency}, the settings say {own}")
-    if not grant.may_sign:
+    if not grant.may_sign or is_retired(grant, now_ms):
         raise IdentityError(
             f"the certificate of {own} may not sign any more",
             hint="`docbus agency show` says since when; ask the registrar for a rotation.",

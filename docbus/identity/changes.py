@@ -15,6 +15,7 @@ from docbus.identity.checked import check_signing
 from docbus.identity.encryption import SUITE_2026, Encrypter
 from docbus.identity.grants import Agency, CertificateGrant, LazyKeys
 from docbus.identity.lookups import checked_title, known_agency, open_agency
+from docbus.identity.overlap import check_overlap, ended
 from docbus.identity.registrar_terms import terms_of
 from docbus.identity.rules import refusal
 from docbus.identity.signing import public_key_bytes
@@ -135,7 +136,7 @@ def _check_form(position: int, grant: entries.AgencyGrant) -> None:
         raise refusal(position, "partitions", f"{grant.partitions} partitions; 1 to {MAX_PARTITIONS} are allowed")
 
 
-def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation) -> None:
+def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation | entries.KeyOverlap) -> None:
     agency = open_agency(state, position, rotation.agency)
     if not (rotation.signing or rotation.encryption or rotation.retire_signing or rotation.retire_encryption):
         raise refusal(position, "rotation_changes", f"nothing is granted to {agency.id} or retired")
@@ -145,13 +146,17 @@ def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation)
     _held(position, agency.id, rotation.retire_encryption, open_keys)
     granted = _signing(state, position, agency.id, rotation.signing) if rotation.signing else None
     encrypter = _encryption(state, position, rotation.encryption) if rotation.encryption else None
-    if rotation.retire_signing and granted is None and len(rotation.retire_signing) == len(held):
+    retires_at = rotation.retires_at if isinstance(rotation, entries.KeyOverlap) else None
+    if isinstance(rotation, entries.KeyOverlap):
+        check_overlap(position, rotation, state.applied_at, [held[digest] for digest in rotation.retire_signing])
+    stays = any(g.retires_at_ms is None for digest, g in held.items() if digest not in rotation.retire_signing)
+    if rotation.retire_signing and granted is None and not stays:
         raise refusal(position, "rotation_leaves_key", f"{agency.id} would have no signing key")
     if rotation.retire_encryption and encrypter is None and len(rotation.retire_encryption) == len(open_keys):
         raise refusal(position, "rotation_leaves_key", f"{agency.id} would have no encryption key")
 
     for digest in rotation.retire_signing:
-        state.certificates.put(digest, position, replace(held[digest], retired_at=position))
+        state.certificates.put(digest, position, ended(held[digest], position, retires_at))
     if granted is not None:
         certificate, signing_keys = granted
         state.signing_keys.update(dict.fromkeys(signing_keys, agency.id))
@@ -291,6 +296,7 @@ def _held(position: int, agency_id: str, retired: tuple[bytes, ...], held: set[b
 _WRITERS: dict[type, Callable[[DirectoryState, int, Any], None]] = {
     entries.AgencyGrant: _grant,
     entries.KeyRotation: _rotate,
+    entries.KeyOverlap: _rotate,
     entries.Revocation: _revoke,
     entries.Alias: _alias,
     entries.Rename: _rename,

@@ -204,6 +204,24 @@ class DelegationEnd:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOverlap:
+    """New keys beside old ones: the old certificates may sign until a time, and others encrypt to the new key at once.
+
+    Attributes:
+        retire_signing: Digests of certificates that may sign until ``retires_at``.
+        retire_encryption: Digests of encryption keys that nobody encrypts to from this entry on.
+        retires_at: Milliseconds since 1970 UTC, by the clock of whoever verifies.
+    """
+
+    agency: str
+    signing: SigningKey | None
+    encryption: EncryptionKey | None
+    retire_signing: tuple[bytes, ...]
+    retire_encryption: tuple[bytes, ...]
+    retires_at: int
+
+
 Change = (
     Genesis
     | AgencyGrant
@@ -219,6 +237,7 @@ Change = (
     | Move
     | Delegation
     | DelegationEnd
+    | KeyOverlap
 )
 CHANGES: dict[str, type[Change]] = {_NAMESPACE + made.__name__: made for made in get_args(Change)}
 

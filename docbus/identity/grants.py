@@ -69,6 +69,8 @@ class CertificateGrant:
         not_after_ms: End of it.
         granted_at: Position from which it may sign.
         retired_at: Position from which it may not, because a rotation retired it.
+        overlap_at: Position of the overlap that gave it an end, in time.
+        retires_at_ms: That end: the last millisecond since 1970 UTC in which it may sign.
         revoked_at: Position from which it may not, because it was revoked.
         closed_at: Position from which it may not, because its agency was closed.
         reason: Why it was revoked, as the registrar wrote it.
@@ -82,6 +84,8 @@ class CertificateGrant:
     not_after_ms: int
     granted_at: int
     retired_at: int | None = None
+    overlap_at: int | None = None
+    retires_at_ms: int | None = None
     revoked_at: int | None = None
     closed_at: int | None = None
     reason: str | None = None
@@ -100,8 +104,13 @@ class CertificateGrant:
 
     @property
     def may_sign(self) -> bool:
-        """Whether, at the snapshot's position, the key may sign."""
+        """Whether, at the snapshot's position, the key may sign; until its end in time, if an overlap gave it one."""
         return self.retired_at is None and self.revoked_at is None and self.closed_at is None
+
+    def may_sign_at(self, time_ms: int) -> bool:
+        """Return whether the key may sign at a time, as far as the directory is known; both ends are included."""
+        ended = self.retires_at_ms is not None and time_ms > self.retires_at_ms
+        return self.may_sign and not ended and self.not_before_ms <= time_ms <= self.not_after_ms
 
     def in_force_at(self, position: int) -> bool:
         """Return whether the key might sign at a position, entry ``position`` included, as far as is known."""

@@ -40,6 +40,7 @@ RULES: dict[str, str] = {
     "rotation_changes": "A rotation grants or retires something.",
     "retired_key_held": "A rotation retires only keys that the agency holds.",
     "rotation_leaves_key": "A rotation that retires keys leaves at least one of their kind.",
+    "overlap_terms": "An overlap ends certificates that have no end yet, at a time within 366 days after its entry.",
     "revoked_key_held": "A revocation names a certificate that the agency holds or held, and is not repeated.",
     "successor_open": "A successor is another agency, and open.",
     "registrar_terms": "A rotation of the registrar's keys names keys that may sign, and a threshold they can meet.",

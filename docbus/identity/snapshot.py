@@ -167,6 +167,10 @@ class TrustSnapshot:
         """Yield position and token of each heartbeat that carries one, the newest first; nothing is verified."""
         return self._state.time_stamps_until(self.position)
 
+    def time_at(self, position: int) -> int | None:
+        """Return when an entry was made, by the registrar's clock, or None beyond this snapshot."""
+        return self._state.made_at[position] if position <= self.position else None
+
     def resolve(self, code_or_id: str) -> str:
         """Return the canonical id of the agency that a code, an id or an alias names; it may be closed.
 
@@ -204,8 +208,7 @@ class DirectoryReplay:
         self.genesis = genesis
         self._shelf = shelf
         self._state = DirectoryState(shelf)
-        # Machine words, not Python's integers: heartbeats make a hundred thousand of each in a year.
-        self._made_at = array("q")
+        # Machine words, not Python's integers: heartbeats make a hundred thousand in a year.
         self._sizes = array("q")
 
     @property
@@ -304,12 +307,13 @@ class DirectoryReplay:
     ) -> None:
         check_chain(self._state, position, entry)
         self._state.known_signing, self._state.checked_signing = known, None
+        self._state.applied_at = entry.made_at
         if position:
             apply_change(self._state, position, entry.change)
         else:
             self._begin(entry, record)
         self._state.hashes += found_hash
-        self._made_at.append(entry.made_at)
+        self._state.made_at.append(entry.made_at)
         self._sizes.append(len(self._state.order))
 
     def snapshot(self, position: int | None = None) -> TrustSnapshot:
@@ -331,7 +335,7 @@ class DirectoryReplay:
             genesis=self.genesis,
             position=at,
             head=head,
-            made_at=self._made_at[at],
+            made_at=self._state.made_at[at],
             freshness_limit_ms=genesis.freshness_limit,
             freshness_alarm_ms=genesis.freshness_alarm,
             size=self._sizes[at],
@@ -346,7 +350,7 @@ class DirectoryReplay:
             DirectoryError: Even the genesis entry was made later.
         """
         for position in range(self.position, -1, -1):
-            if self._made_at[position] <= time_ms:
+            if self._state.made_at[position] <= time_ms:
                 return position
         raise DirectoryError("the directory begins later than that", hint="`docbus registrar show` has its entries.")
 
@@ -354,7 +358,6 @@ class DirectoryReplay:
         """Return another replay at the same position, to try an entry before it is published."""
         made = DirectoryReplay(self.genesis)
         made._state = self._state.copy()
-        made._made_at = self._made_at[:]
         made._sizes = self._sizes[:]
         return made
 

@@ -8,6 +8,7 @@ or not at all, because each change is one assignment.
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from docbus.identity.shelf import MemoryShelf
@@ -69,6 +70,7 @@ class DirectoryState:
     __slots__ = (
         "agencies",
         "aliases",
+        "applied_at",
         "certificates",
         "checked_signing",
         "delegations",
@@ -78,6 +80,7 @@ class DirectoryState:
         "genesis",
         "hashes",
         "known_signing",
+        "made_at",
         "order",
         "registrar",
         "retired_registrar_keys",
@@ -105,6 +108,11 @@ class DirectoryState:
         """What the certificates of the next grant say, if that was checked earlier and kept."""
         self.checked_signing: CheckedSigning | None = None
         """What those of the last entry say; None if it grants no signing key."""
+        self.applied_at = 0
+        """When the next entry was made, by the registrar's clock, in milliseconds since 1970 UTC."""
+        # Machine words, not Python's integers: heartbeats make a hundred thousand in a year.
+        self.made_at = array("q")
+        """The same of all entries before it, by position."""
         self.hashes = bytearray()
         """Entry hashes by position, 32 bytes each."""
         self.agencies: Versions[Agency] = Versions()
@@ -148,5 +156,6 @@ class DirectoryState:
         made = DirectoryState()
         for name in self.__slots__:
             value = getattr(self, name)
-            setattr(made, name, value.copy() if hasattr(value, "copy") else value)
+            copied = value[:] if isinstance(value, array) else value.copy() if hasattr(value, "copy") else value
+            setattr(made, name, copied)
         return made

@@ -135,12 +135,13 @@ class Registrar(Standing):
         )
         return await self._publish(change, checked.warnings)
 
-    async def rotate(self, request: str, *, keep_old: bool = False) -> Published:
+    async def rotate(self, request: str, *, keep_old: bool = False, overlap_ms: int | None = None) -> Published:
         """Give an agency the new keys in its join request, and retire all that it has.
 
         Args:
             request: The text of a join request of the same agency; its name and aliases are not taken over.
             keep_old: Leave the old keys in force beside the new ones, to be retired by :meth:`retire`.
+            overlap_ms: Milliseconds for which the old certificates may go on signing beside the new one.
 
         Raises:
             MalformedError: Not a join request.
@@ -151,6 +152,17 @@ class Registrar(Standing):
         asked = checked.request
         snapshot = self._reader.replay.snapshot()
         signing, encryption = ((), ()) if keep_old else _keys_in_force(snapshot, asked.agency)
+        if overlap_ms is not None:
+            overlap = entries.KeyOverlap(
+                agency=asked.agency,
+                signing=asked.signing,
+                encryption=asked.encryption,
+                # What has its end already keeps it.
+                retire_signing=tuple(one for one in signing if _has_no_end(snapshot, one)),
+                retire_encryption=encryption,
+                retires_at=self._clock.now_ms() + overlap_ms,
+            )
+            return await self._publish(overlap, checked.warnings)
         change = entries.KeyRotation(
             agency=asked.agency,
             signing=asked.signing,
@@ -251,6 +263,11 @@ class Registrar(Standing):
         """
         await self.load()
         return await self._publish(entries.Heartbeat(time_stamp=time_stamp))
+
+
+def _has_no_end(snapshot: TrustSnapshot, digest: bytes) -> bool:
+    grant = snapshot.certificate(digest)
+    return grant is not None and grant.retires_at_ms is None
 
 
 def _keys_in_force(snapshot: TrustSnapshot, agency_id: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docbus.envelope.statement import DocumentBody
+from docbus.identity.overlap import is_retired, was_retired
 from docbus.verification import checks
 from docbus.verification.checks import failed, undecided
 
@@ -46,8 +47,9 @@ def check_live_authority(grant: CertificateGrant, head: Head, snapshot: TrustSna
     """
     if grant.revoked_at is not None:
         failed(checks.AUTHORITY, f"revoked by directory entry {grant.revoked_at}", code=checks.REVOKED)
-    if grant.retired_at is not None:
-        failed(checks.AUTHORITY, f"retired by directory entry {grant.retired_at}", code=checks.RETIRED)
+    retired = is_retired(grant, now_ms)
+    if retired is not None:
+        failed(checks.AUTHORITY, retired, code=checks.RETIRED)
     if not grant.not_before_ms <= now_ms <= grant.not_after_ms:
         failed(checks.AUTHORITY, "outside the certificate's validity", code=checks.EXPIRED)
     if grant.closed_at is not None:
@@ -106,8 +108,9 @@ def check_recorded_authority(grant: CertificateGrant, snapshot: TrustSnapshot, *
     at = position
     if at < grant.granted_at:
         failed(checks.AUTHORITY, f"made under entry {at}, granted by entry {grant.granted_at}")
-    if grant.retired_at is not None and at >= grant.retired_at:
-        failed(checks.AUTHORITY, f"retired by directory entry {grant.retired_at}", code=checks.RETIRED)
+    retired = was_retired(grant, snapshot, position=at, made_at=made_at)
+    if retired is not None:
+        failed(checks.AUTHORITY, retired, code=checks.RETIRED)
     if not grant.not_before_ms <= made_at <= grant.not_after_ms:
         failed(checks.AUTHORITY, "made outside the certificate's validity", code=checks.EXPIRED)
     if grant.closed_at is not None and at >= grant.closed_at:

@@ -17,6 +17,7 @@ from tests.vectors.building import (
     failing_parts,
     failing_proofs,
     failing_statements,
+    overlap,
     standing,
 )
 from tests.vectors.building.acts import ActVectors
@@ -51,6 +52,7 @@ def build(*, may_draw: bool = False) -> dict[str, bytes]:
         failing_parts,
         standing,
         ed25519,
+        overlap,
     ):
         for part in module.ALL:
             part(failing)

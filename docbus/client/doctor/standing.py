@@ -27,7 +27,7 @@ _ROTATE = "Make new keys and have them granted, as docs/how-to/rotate-or-revoke-
 def certificate(snapshot: TrustSnapshot, settings: Settings, signer: Signer, now_ms: int) -> Diagnosis:
     """Tell whether what the agency signs now would be believed, and still will be in two months."""
     try:
-        check_granted(settings, signer.certificate, snapshot)
+        check_granted(settings, signer.certificate, snapshot, now_ms)
     except (ConfigurationError, IdentityError) as error:
         return refused(CERTIFICATE, error, "Correct id under [agency], or the files under [keys].")
     grant = snapshot.certificate(signer.certificate)
@@ -53,6 +53,13 @@ def _validity(grant: CertificateGrant, now_ms: int) -> Diagnosis:
             CERTIFICATE,
             f"it holds from {format_time(grant.not_before_ms)}, and this machine's clock says {format_time(now_ms)}",
             "Set the clock, for example by `timedatectl set-ntp true`; or wait.",
+        )
+    if grant.retires_at_ms is not None:
+        retires = format_time(grant.retires_at_ms)
+        return warning(
+            CERTIFICATE,
+            f"it may sign until {retires}, by entry {grant.overlap_at}, and another one is in force",
+            "Finish the rotation with `docbus keys rotate`; `docbus keys rotate --status` says where it stands.",
         )
     left = (grant.not_after_ms - now_ms) // DAY_MS
     if left < SOON_DAYS:

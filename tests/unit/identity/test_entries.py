@@ -38,6 +38,14 @@ CHANGES: list[entries.Change] = [
         agency="vn:H26", delegate="vn:H26.01", kinds=("document",), not_before=1, not_after=NOW_MS, reason="leave"
     ),
     entries.DelegationEnd(agency="vn:H26", delegate="vn:H26.01", reason="back"),
+    entries.KeyOverlap(
+        agency="vn:H26",
+        signing=KEYS.signing,
+        encryption=KEYS.encryption,
+        retire_signing=(b"s" * 32,),
+        retire_encryption=(b"e" * 32,),
+        retires_at=NOW_MS,
+    ),
 ]
 
 

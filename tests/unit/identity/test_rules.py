@@ -14,6 +14,7 @@ from docbus.identity import entries
 from docbus.identity.certificates import make_certificate
 from docbus.identity.changes import MAX_ROLES
 from docbus.identity.encryption import MLKEM_BYTES, X25519_BYTES
+from docbus.identity.overlap import MAX_OVERLAP_MS
 from docbus.identity.rules import RULES, refusal
 from docbus.identity.signing import generate_signing_key, public_key_bytes
 from docbus.identity.snapshot import DirectoryReplay
@@ -74,6 +75,18 @@ class Log:
                 **changed,  # type: ignore[arg-type] # fields of a rotation, by name
             )
         )
+
+    def overlap(self, **changed: object) -> bytes:
+        """Return the record of an overlap that ends the open agency's signing key, changed."""
+        change = entries.KeyOverlap(
+            agency=self.open.agency,
+            signing=self.certified(self.new.private_key, self.open.agency),
+            encryption=None,
+            retire_signing=(self.open.signer.certificate,),
+            retire_encryption=(),
+            retires_at=NOW_MS + MAX_OVERLAP_MS,
+        )
+        return self.value(replace(change, **changed))  # type: ignore[arg-type] # fields of an overlap, by name
 
     def registrar(self, **changed: object) -> bytes:
         """Return the record of a rotation of the registrar's keys to those it has, changed."""
@@ -150,7 +163,7 @@ def _unknown_kind(log: Log) -> bytes:
     """Return an entry whose change has the number of a kind that this version does not have."""
     valid = entries.decode_record(log.granted()).entry
     branch = valid.index(b"\x02" + bytes((len(log.new.agency) << 1,)) + log.new.agency.encode())
-    return entries.sign_entry(valid[:branch] + b"\x1c" + valid[branch + 1 :], log.builder.signers)
+    return entries.sign_entry(valid[:branch] + b"\x1e" + valid[branch + 1 :], log.builder.signers)
 
 
 def _stranger_key(log: Log) -> bytes:
@@ -370,6 +383,20 @@ ATTACKS: dict[str, tuple[str, Callable[[Log], bytes]]] = {
         lambda log: log.rotation(retire_signing=(log.open.signer.certificate,)),
     ),
     "retires the last encryption key": ("rotation_leaves_key", lambda log: log.rotation(encryption=None)),
+    "overlap that ends before it begins": (
+        "overlap_terms",
+        lambda log: log.overlap(retires_at=NOW_MS + len(log.builder.records)),
+    ),
+    "overlap that is too long": (
+        "overlap_terms",
+        lambda log: log.overlap(retires_at=NOW_MS + len(log.builder.records) + MAX_OVERLAP_MS + 1),
+    ),
+    "overlap that ends nothing": ("overlap_terms", lambda log: log.overlap(retire_signing=())),
+    "overlap that ends the last signing key": ("rotation_leaves_key", lambda log: log.overlap(signing=None)),
+    "overlap that ends another agency's key": (
+        "retired_key_held",
+        lambda log: log.overlap(retire_signing=(log.rotated.signer.certificate,)),
+    ),
     "revokes another agency's certificate": (
         "revoked_key_held",
         lambda log: log.value(

@@ -207,6 +207,36 @@ async def test_rotation_with_overlap_then_retirement(registrar: Registrar) -> No
     assert (True, False) == (old_grant.may_sign, retired.may_sign)
 
 
+async def test_rotation_gives_the_old_certificate_an_end(registrar: Registrar) -> None:
+    """With an overlap the old certificate signs until then, and the old encryption key is retired at once."""
+    old = await _granted(registrar)
+    new = make_keys("vn:H26")
+
+    snapshot = (await registrar.rotate(new.join_request(registrar.genesis), overlap_ms=86_400_000)).snapshot
+
+    ending, agency = snapshot.certificate(old.signer.certificate), snapshot.agency("vn:H26")
+    assert ending is not None
+    assert agency is not None
+    assert (True, NOW_MS + 86_400_000) == (ending.may_sign, ending.retires_at_ms)
+    assert new.encryption_key.public_key == agency.encrypter.raw
+    assert [2, None] == [retired for _, _, retired in agency.encrypters]
+
+
+async def test_a_second_overlap_leaves_the_first_end(registrar: Registrar) -> None:
+    """A certificate that has its end keeps it when the next rotation comes; without an overlap it ends at once."""
+    old = await _granted(registrar)
+    keys = [make_keys("vn:H26") for _ in range(3)]
+    for one in keys[:2]:
+        snapshot = (await registrar.rotate(one.join_request(registrar.genesis), overlap_ms=86_400_000)).snapshot
+    found = [snapshot.certificate(one.signer.certificate) for one in (old, *keys[:2])]
+    assert [2, 3, None] == [None if grant is None else grant.overlap_at for grant in found]
+
+    snapshot = (await registrar.rotate(keys[2].join_request(registrar.genesis))).snapshot
+
+    found = [snapshot.certificate(one.signer.certificate) for one in (old, *keys)]
+    assert [4, 4, 4, None] == [None if grant is None else grant.retired_at for grant in found]
+
+
 async def test_rotation_of_an_unknown_agency_is_refused(registrar: Registrar) -> None:
     """New keys are for agencies that have old ones."""
     with pytest.raises(DirectoryError, match="agency_known"):

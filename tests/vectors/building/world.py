@@ -61,6 +61,8 @@ PROFILES = {
 }
 SECOND = "second"
 """Hanoi's key after its rotation."""
+CUSTOMS_NEW = "customs-new"
+"""Key to which customs rotates, with an overlap."""
 
 ALL_OPEN = 4
 """Last directory position at which everybody may sign."""
@@ -75,6 +77,10 @@ DELEGATED = 11
 """Taxes may send documents, and no recalls, for Hanoi, for a day from ``NOW`` on."""
 DELEGATION_ENDED = 12
 CUSTOMS_GRANTED = 13
+CUSTOMS_OVERLAP = 14
+"""Both keys of customs may sign from here on, the old one until ``OLD_KEY_ENDS``."""
+AFTER_OVERLAP = 16
+"""A heartbeat, the first entry that was made after that."""
 DAY_MS = 24 * 60 * 60 * 1000
 _RSA_BITS = 2048
 
@@ -103,6 +109,7 @@ class World:
         self.parties = {agency: self._party(agency, agency) for agency in PROFILES}
         self.parties[TAXES] = self._hybrid(TAXES)
         self.second = self._party(HANOI, SECOND)
+        self.customs_new = self._party(CUSTOMS, CUSTOMS_NEW)
         self.records: list[bytes] = []
         self.hashes: list[bytes] = []
         self._write_log()
@@ -202,6 +209,18 @@ class World:
         )
         self._append(entries.DelegationEnd(agency=HANOI, delegate=TAXES, reason="back early"))
         self._append(self._grant(CUSTOMS))
+        self._append(
+            entries.KeyOverlap(
+                agency=CUSTOMS,
+                signing=_signing(self.customs_new),
+                encryption=None,
+                retire_signing=(self.parties[CUSTOMS].signer.certificate,),
+                retire_encryption=(),
+                retires_at=OLD_KEY_ENDS,
+            )
+        )
+        self._append(entries.Heartbeat())
+        self._append(entries.Heartbeat())
 
     def _grant(self, agency: str) -> entries.AgencyGrant:
         party = self.parties[agency]
@@ -235,6 +254,10 @@ class World:
 def made_at(position: int) -> int:
     """Return when an entry of the log was made, milliseconds: one in every second."""
     return NOW + 1000 * position
+
+
+OLD_KEY_ENDS = made_at(AFTER_OVERLAP - 1)
+"""Last millisecond in which the old key of customs may sign."""
 
 
 def load_decrypter(pem: bytes) -> Decrypter:
