@@ -33,6 +33,7 @@
     ├── DeliveryError
     │   └── SinkUnavailableError       (retriable)
     ├── RedriveError                   a record that was set aside cannot be released, redelivered or rejected
+    ├── KeyDestructionError            a decryption key is needed, or not there
     ├── ContentUnavailableError        parts of large content have expired, or are nowhere to be found
     ├── TimeStampError                 an authority's answer that proves nothing   (retriable)
     │   └── AuthorityUnavailableError  the time-stamping authority does not answer (retriable)
@@ -262,6 +263,12 @@ class RedriveError(DocbusError):
     """Nothing was selected, or what was selected cannot be released, redelivered or rejected; nothing was decided."""
 
     code = "redrive_refused"
+
+
+class KeyDestructionError(DocbusError):
+    """A decryption key is not destroyed: there is no such key, or it is needed; nothing was changed."""
+
+    code = "key_destruction_refused"
 
 
 class ContentUnavailableError(DocbusError):

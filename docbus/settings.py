@@ -86,11 +86,22 @@ class RegistrarSettings(_Table):
 
 
 class KeySettings(_Table):
-    """Keys by URI, never by material; the newest encryption key first, older ones still open old documents."""
+    """Keys by URI, never by material; the newest encryption key first, older ones still open old documents.
+
+    The next signing key signs as soon as the directory grants its certificate; ``docbus keys rotate`` writes it.
+    """
 
     signing: str
     certificate: Path
     encryption: Annotated[tuple[str, ...], Field(min_length=1)]
+    next_signing: str | None = None
+    next_certificate: Path | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> KeySettings:
+        if (self.next_signing is None) != (self.next_certificate is None):
+            raise ValueError("next_signing and next_certificate go together")
+        return self
 
 
 class EmbeddedSettings(_Table):

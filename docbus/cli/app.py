@@ -16,6 +16,7 @@ from docbus.cli import (
     doctor,
     export,
     founding,
+    keys,
     provision,
     publish,
     redrive,
@@ -91,6 +92,7 @@ for part in (founding, publish, serve, track, status, doctor, changing, content,
     app.add_typer(part.app)
 app.add_typer(registrar.app, name="registrar")
 app.add_typer(agencies.app, name="agency")
+app.add_typer(keys.app, name="keys")
 app.add_typer(set_aside.quarantine, name="quarantine")
 app.add_typer(set_aside.dead_letter, name="dead-letter")
 app.add_typer(redrive.app)

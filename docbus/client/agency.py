@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal, Self
 from typing_extensions import override
 
 from docbus.client.changing import ChangingMethods
-from docbus.client.connect import agency_id, check_granted, decrypters_of_settings, open_transport, signer_of_settings
+from docbus.client.connect import agency_id, open_transport
 from docbus.client.content import ContentMethods
 from docbus.client.directory_memory import DirectoryMemory, begin_directory
 from docbus.client.files import read_file
+from docbus.client.folder_keys import FolderKeys
 from docbus.client.logs import use_standard_logging
 from docbus.client.redrive import RedriveMethods
 from docbus.client.running import beside
@@ -23,7 +24,6 @@ from docbus.clock import Clock, SystemClock
 from docbus.consumers.overview import has_received
 from docbus.documents.document import Document, DocumentReference
 from docbus.documents.given import MAYBE_TEXT, NUMBER, TEXT, Wanted, check_given, texts_of
-from docbus.envelope.batch import Sealer
 from docbus.errors import ConfigurationError, DocumentError
 from docbus.producers import journey as journeys
 from docbus.producers.drain import Drain
@@ -99,8 +99,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             StorageError: The outbox cannot be opened.
         """
         async with AsyncExitStack() as stack:
-            self._signer = signer_of_settings(self.settings)
-            self._decrypters = decrypters_of_settings(self.settings)
+            self._keys = FolderKeys(self.settings, self._clock)
             self.transport: Transport = open_transport(self.settings)
             stack.push_async_callback(self.transport.aclose)
             self.database = Database.open(self.settings.state, self._clock)
@@ -111,18 +110,20 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
                 self.transport, self.settings.exchange.genesis_bytes, on_entry=memory.take, clock=self._clock
             )
             await begin_directory(self.transport, self._follower, memory)
-            check_granted(self.settings, self._signer.certificate, self._follower.snapshot, self._clock.now_ms())
+            sealer = self._keys.choose(self._follower.snapshot)
+            self._keys.check(sealer, self._follower.snapshot)
             self._follower.on_change(memory.note)
             stack.push_async_callback(memory.aclose)
             self._drain: Drain = Drain(
                 database=self.database,
                 transport=self.transport,
-                sealer=Sealer(environment=self.settings.exchange.environment, sender=self.id, signer=self._signer),
+                sealer=sealer,
                 sender=self.id,
-                snapshot=self._snapshot_to_sign_under,
+                snapshot=lambda: self.snapshot,
                 clock=self._clock,
                 content=self.content,
                 stamped=self.settings.timestamps is not None,
+                keys=self._keys,
             )
             self._publisher = Publisher(
                 database=self.database,
@@ -139,7 +140,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
                 wake=self._drain.wake,
             )
             stack.callback(self._publisher.close)
-            await stack.enter_async_context(beside(self._follower.run))
+            await stack.enter_async_context(beside(self._follower.run, self._keys.watch))
             self._stack = stack.pop_all()
         return self
 
@@ -323,9 +324,3 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
     async def status(self) -> AgencyStatus:
         """Return what waits, what is missing, and what is in quarantine."""
         return await agency_status(self, self._clock, self._drain.clock_ahead_ms)
-
-    def _snapshot_to_sign_under(self) -> TrustSnapshot:
-        """Return the newest snapshot, if the key may still sign; what waits is sealed under the next key."""
-        snapshot = self.snapshot
-        check_granted(self.settings, self._signer.certificate, snapshot, self._clock.now_ms())
-        return snapshot

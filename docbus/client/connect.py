@@ -112,6 +112,19 @@ def signer_of_settings(settings: Settings) -> Signer:
     return open_signer(settings.key_uri(keys.signing), certificate.public_bytes(Encoding.DER))
 
 
+def next_signer_of_settings(settings: Settings) -> Signer | None:
+    """Return the signer to which a rotation goes over once its certificate is granted, or None.
+
+    Raises:
+        KeyFileError: As :func:`signer_of_settings`.
+    """
+    keys = settings.keys
+    if keys is None or keys.next_signing is None or keys.next_certificate is None:
+        return None
+    certificate = _certificate(settings.path(keys.next_certificate))
+    return open_signer(settings.key_uri(keys.next_signing), certificate.public_bytes(Encoding.DER))
+
+
 def certificate_end(settings: Settings) -> int | None:
     """Return when the certificate ends under which the agency signs, in milliseconds; None if it cannot be read."""
     try:
@@ -119,6 +132,15 @@ def certificate_end(settings: Settings) -> int | None:
     except KeyFileError:
         return None
     return None if found is None else round(found.not_valid_after_utc.timestamp() * 1000)
+
+
+def read_certificate(path: Path) -> bytes:
+    """Return the certificate in a PEM file, DER.
+
+    Raises:
+        KeyFileError: It cannot be read, or is none.
+    """
+    return _certificate(path).public_bytes(Encoding.DER)
 
 
 def _certificate(path: Path) -> x509.Certificate:

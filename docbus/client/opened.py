@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from docbus.client.folder_keys import FolderKeys, LiveDecrypters
     from docbus.clock import Clock
-    from docbus.identity.encryption import Decrypter
-    from docbus.identity.signing import Signer
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.producers.drain import Drain
     from docbus.producers.publisher import Publisher
@@ -32,8 +29,7 @@ class OpenAgency:
     _drain: Drain
     _follower: DirectoryFollower
     _publisher: Publisher
-    _signer: Signer
-    _decrypters: Sequence[Decrypter]
+    _keys: FolderKeys
     _in_hand: frozenset[tuple[str, str, int]] = frozenset()
 
     @property
@@ -47,6 +43,11 @@ class OpenAgency:
         """Why the directory cannot be followed at the moment, None if it is."""
         failure = self._follower.failure or self._follower.trouble
         return None if failure is None else failure.text
+
+    @property
+    def _decrypters(self) -> LiveDecrypters:
+        """What opens what is encrypted to this agency."""
+        return self._keys.decrypters
 
     @property
     def snapshot(self) -> TrustSnapshot:

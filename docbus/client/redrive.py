@@ -203,12 +203,13 @@ class RedriveMethods(WorkingMethods):
 
     async def _sign(self, action: Action, chosen: Sequence[Listed], reason: str, operator: str) -> None:
         snapshot, now_ms = self.snapshot, self._clock.now_ms()
+        signer = self._keys.signer(snapshot)
         acts = [
             Act(
                 version=VERSION,
                 environment=self.settings.exchange.environment,
                 agency=self.id,
-                certificate=self._signer.certificate,
+                certificate=signer.certificate,
                 directory_position=snapshot.position,
                 directory_hash=snapshot.head,
                 made_at=now_ms,
@@ -226,7 +227,7 @@ class RedriveMethods(WorkingMethods):
             )
             for one in chosen
         ]
-        values = await asyncio.to_thread(seal_acts, acts, self._signer)
+        values = await asyncio.to_thread(seal_acts, acts, signer)
         # An act that would have no effect, such as one under a certificate that has run out, is not stored.
         verify_act(Verifier(), values[0], agency=self.id, snapshot=snapshot)
         await append_acts(self.database, self.transport, self.id, values)

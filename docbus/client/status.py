@@ -98,7 +98,7 @@ async def agency_status(agency: OpenAgency, clock: Clock, clock_ahead_ms: float 
         at=now_ms,
         outbox=outbox,
         outbox_limit_bytes=agency.settings.outbox.max_bytes,
-        certificate_expires_at=certificate_end(agency.settings),
+        certificate_expires_at=certificate_end(agency._keys.settings),  # noqa: SLF001 - a part of the same
         overdue=late,
         inbox=inbox,
         lag=lag,

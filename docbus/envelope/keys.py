@@ -46,7 +46,8 @@ class KeyRing:
     """A recipient's decryption keys and the batch keys it has opened with them; for one thread."""
 
     def __init__(self, decrypters: Sequence[Decrypter]) -> None:
-        self._decrypters = tuple(decrypters)
+        # Not copied: they may be others when the next wrap comes.
+        self._decrypters = decrypters
         # Named by digest: a wrap is 1,168 bytes, and there are thousands of them.
         self._opened: dict[tuple[bytes, str, str, str], bytes] = {}
 

@@ -154,6 +154,15 @@ def load_certificate_key(der: bytes) -> PublicKey:
     return x509.load_der_x509_certificate(der).public_key()  # type: ignore[return-value] # checked before
 
 
+def end_of(der: bytes) -> int:
+    """Return the end of a certificate's validity, milliseconds since 1970 UTC.
+
+    Raises:
+        IdentityError: It cannot be read.
+    """
+    return _milliseconds(_load(der).not_valid_after_utc)
+
+
 def _load(der: bytes) -> x509.Certificate:
     if len(der) > MAX_CERTIFICATE_BYTES:
         raise IdentityError(f"a certificate of {len(der)} bytes; {MAX_CERTIFICATE_BYTES} are allowed")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from docbus.errors import StorageError
-from docbus.producers.epochs import ensure_certificate, ensure_epochs
+from docbus.producers.epochs import ensure_epochs
 from docbus.producers.pauses import Pause, jitter
 from docbus.producers.pruning import KEEP_SETTLED_MS, PRUNE_COPIES, PRUNE_EVERY_SECONDS, prune
 from docbus.producers.rounds import Rounds
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from docbus.clock import Clock
     from docbus.envelope.batch import Sealer
     from docbus.identity.snapshot import TrustSnapshot
+    from docbus.producers.turns import SealingKeys
     from docbus.storage.database import Database
     from docbus.transport.port import Transport
 
@@ -64,6 +65,7 @@ class Drain:
         keep_settled_ms: Milliseconds for which envelopes of settled copies are kept.
         stamped: Whether the batches wait for time stamps.
         factor: Jitter of pauses.
+        keys: Choose what seals, from one batch to the next; ``sealer`` always does without.
     """
 
     def __init__(
@@ -79,12 +81,12 @@ class Drain:
         keep_settled_ms: int = KEEP_SETTLED_MS,
         stamped: bool = False,
         factor: Callable[[], float] = jitter,
+        keys: SealingKeys | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._keep_settled_ms = keep_settled_ms
         self._factor = factor
-        self._certificate = sealer.certificate
         self._sealing = Sealing(
             database=database,
             sealer=sealer,
@@ -92,6 +94,7 @@ class Drain:
             clock=clock,
             stamp=lambda: transport.stamp,
             stamped=stamped,
+            keys=keys,
         )
         self._make_sender = partial(
             Sender, database=database, transport=transport, sender=sender, clock=clock, factor=factor
@@ -195,9 +198,8 @@ class Drain:
             at_ms = self._clock.now_ms()
             for lane in await self._database.write(lambda c: ensure_epochs(c, path, at_ms=at_ms)):
                 log.warning("epoch.begin", lane=lane, reason="the outbox was copied or restored")
-            again = await self._database.write(lambda c: ensure_certificate(c, self._certificate, at_ms=at_ms))
-            if again is not None:
-                log.warning("epoch.begin", lane="all", reason="the agency has another certificate", statements=again)
+            # Before anything is sent: what a key has signed that has ended goes out again, and not as it was.
+            await asyncio.get_running_loop().run_in_executor(worker, self._sealing.attend)
             sender = self._make_sender()
             await sender.load()
             self.holding.set()

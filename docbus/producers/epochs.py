@@ -11,7 +11,7 @@ out is a new epoch:
   new epoch; a recipient that has them answers "already there".
 - *The agency has another certificate.* Whoever had not yet read what was sealed under the old one, refuses it now. So
   everything not receipted goes out again, and so do the receipts that are still kept, as nothing tells whether they
-  were read.
+  were read. If the old certificate may still sign for a while, that happens at its end (ADR 0023).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ MARK_DIGITS = 20
 COPIED = "copied"
 CONTRADICTED = "contradicted"
 REKEYED = "rekeyed"
+"""Begun by :mod:`docbus.producers.certificates`."""
 
 
 def ensure_epochs(connection: sqlite3.Connection, path: Path, *, at_ms: int) -> list[str]:
@@ -93,24 +94,6 @@ def _read_mark(path: Path) -> int:
     except OSError:
         return 0
     return int(content) if len(content) == MARK_DIGITS and content.isdigit() else 0
-
-
-def ensure_certificate(connection: sqlite3.Connection, certificate: bytes, *, at_ms: int) -> int | None:
-    """Begin new epochs if what is sealed was sealed under another certificate, and let it wait again.
-
-    Returns:
-        How many copies wait again; None if the certificate is the one of before.
-    """
-    known = connection.execute("SELECT value FROM outbox WHERE name = 'certificate'").fetchone()
-    connection.execute("INSERT OR REPLACE INTO outbox (name, value) VALUES ('certificate', ?)", (certificate,))
-    if known is None or known[0] == certificate:
-        return None
-    for lane in LANES:
-        begin_epoch(connection, lane, REKEYED, at_ms=at_ms)
-    streams = connection.execute(
-        "SELECT DISTINCT stream FROM copy WHERE envelope IS NOT NULL AND state IN (1 /* sealed */, 2 /* sent */)"
-    ).fetchall()
-    return sum(requeue(connection, stream, at_ms=at_ms, with_receipts=True) for (stream,) in streams)
 
 
 def current_epochs(connection: sqlite3.Connection) -> dict[str, tuple[int, bytes]]:

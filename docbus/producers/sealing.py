@@ -22,6 +22,7 @@ from docbus.producers.delegations import delegation_error
 from docbus.producers.epochs import count_batch, current_epochs, open_stream, stream_heads, write_mark
 from docbus.producers.outbox import MAX_BATCH_STATEMENTS, WaitingCopy, fail_copies, read_waiting
 from docbus.producers.states import LANE_DOCUMENTS
+from docbus.producers.turns import Turns
 from docbus.producers.unsent import SealedCopy
 from docbus.transport import topics
 from docbus.transport.topics import CONTENT_PARTITION
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from docbus.clock import Clock
     from docbus.envelope.batch import Sealed, Sealer
     from docbus.identity.snapshot import TrustSnapshot
+    from docbus.producers.turns import SealingKeys
     from docbus.storage.database import Database
     from docbus.transport.port import Stamp
 
@@ -71,7 +73,16 @@ class SealedBatch(NamedTuple):
 
 
 class Sealing:
-    """Seals what waits, batch by batch, for one outbox. One thread at a time."""
+    """Seals what waits, batch by batch, for one outbox. One thread at a time.
+
+    Args:
+        database: The outbox.
+        sealer: What seals, unless ``keys`` say otherwise.
+        snapshot: Gives the newest trust snapshot.
+        clock: For times.
+        stamp: What the brokers said last of the time.
+        keys: Choose what seals, batch by batch.
+    """
 
     def __init__(
         self,
@@ -82,9 +93,10 @@ class Sealing:
         clock: Clock,
         stamp: Callable[[], Stamp | None] = lambda: None,
         stamped: bool = False,
+        keys: SealingKeys | None = None,
     ) -> None:
         self._database = database
-        self._sealer = sealer
+        self._turns = Turns(database, sealer, clock, keys)
         self._snapshot = snapshot
         self._clock = clock
         self._stamped = stamped
@@ -106,6 +118,7 @@ class Sealing:
         Raises:
             StorageError: It could not be stored; everything waits as before.
         """
+        snapshot = self.attend()
         room = self._guard.room()
         if room == 0:
             return SealedBatch([], 0)
@@ -113,11 +126,11 @@ class Sealing:
             waiting, ground = self._database.read_now(partial(_read, room or MAX_BATCH_STATEMENTS))
             if not waiting:
                 break
-            snapshot = self._snapshot()
+            self._turns.check(snapshot)
             if self._is_suspended(snapshot):
                 break
             now_ms = no_earlier(self._clock, snapshot.made_at)
-            able, failed = examine(waiting, snapshot, sender=self._sealer.sender, now_ms=now_ms)
+            able, failed = examine(waiting, snapshot, sender=self._turns.sealer.sender, now_ms=now_ms)
             sealed = self._seal(able, ground, snapshot, now_ms) if able else []
             try:
                 copies, batches = self._database.write_now(
@@ -138,22 +151,28 @@ class Sealing:
             return SealedBatch(copies, len(failed))
         return SealedBatch([], 0)
 
+    def attend(self) -> TrustSnapshot:
+        """As :meth:`docbus.producers.turns.Turns.attend`; return the directory under which the next batch is sealed."""
+        snapshot = self._snapshot()
+        self._turns.attend(snapshot)
+        return snapshot
+
     def _is_suspended(self, snapshot: TrustSnapshot) -> bool:
         """Tell whether the directory lets this agency sign nothing now, and say so in the log once each time."""
-        own = snapshot.agency(self._sealer.sender)
+        own = snapshot.agency(self._turns.sealer.sender)
         entry = None if own is None else own.suspended_at
         if entry != self._told:
             if entry is not None:
-                log.error("outbox.suspended", agency=self._sealer.sender, entry=entry)
+                log.error("outbox.suspended", agency=self._turns.sealer.sender, entry=entry)
             else:
-                log.info("outbox.reinstated", agency=self._sealer.sender)
+                log.info("outbox.reinstated", agency=self._turns.sealer.sender)
             self._told = entry
         return entry is not None
 
     def _seal(
         self, copies: Sequence[WaitingCopy], ground: _Ground, snapshot: TrustSnapshot, now_ms: int
     ) -> list[Sealed]:
-        return self._sealer.seal(
+        return self._turns.sealer.seal(
             [
                 Draft(
                     copy.payload_type,
@@ -177,7 +196,7 @@ class Sealing:
         """Return where the parts of a copy's attachments lie; for almost every copy there are none."""
         if not copy.places:
             return ()
-        topic = topics.content(self._sealer.sender)
+        topic = topics.content(self._turns.sealer.sender)
         return [Hint(place.attachment, topic, CONTENT_PARTITION, place.offsets) for place in copy.places]
 
 

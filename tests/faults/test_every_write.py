@@ -21,6 +21,10 @@ ELSEWHERE: dict[str, str] = {
     "producers.batch_stamps:BatchStamps.keep database _keep": "no journey asks a time-stamping authority; it is one"
     " transaction, and what was not kept is asked for again: tests/unit/producers/test_batch_stamps.py",
     "producers.batch_stamps:BatchStamps.fail database _fail": "as above; it is what an operator reads, and counts on",
+    "client.destruction:_destroy database _note": "a command of its own;"
+    " tests/unit/client/test_destruction.py dies there",
+    "producers.turns:Turns.attend database end_certificates": "no journey lasts until a key ends;"
+    " tests/unit/producers/test_turns.py begins again after it",
 }
 """Writes to the database that no journey comes to, and what there is to say of a death at them."""
 LIMIT_SECONDS = 600

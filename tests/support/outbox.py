@@ -332,11 +332,11 @@ def sealing(database: Database, sealer: FakeSealer | None = None, snapshot: Fake
     return Sealing(database=database, sealer=fake, snapshot=lambda: directory, clock=FakeClock())  # type: ignore[arg-type, return-value]
 
 
-def seal_all(database: Database) -> list[SealedCopy]:
+def seal_all(database: Database, sealer: FakeSealer | None = None) -> list[SealedCopy]:
     """Seal everything that waits."""
     begin(database)
     copies: list[SealedCopy] = []
-    step = sealing(database)
+    step = sealing(database, sealer)
     while (batch := step.seal_next()).copies or batch.failed:
         copies += batch.copies
     return copies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from docbus.client.connect import SOON_DAYS, check_granted
+from docbus.client.connect import SOON_DAYS, check_granted, next_signer_of_settings
 from docbus.client.doctor.diagnosis import Diagnosis, failed, passed, refused, warning
 from docbus.client.doctor.keys import HEARTBEAT
 from docbus.clock import format_time
@@ -26,6 +26,17 @@ _ROTATE = "Make new keys and have them granted, as docs/how-to/rotate-or-revoke-
 
 def certificate(snapshot: TrustSnapshot, settings: Settings, signer: Signer, now_ms: int) -> Diagnosis:
     """Tell whether what the agency signs now would be believed, and still will be in two months."""
+    try:
+        following = next_signer_of_settings(settings)
+    except ConfigurationError as error:
+        return refused(CERTIFICATE, error, "Correct next_signing and next_certificate under [keys].")
+    next_grant = None if following is None else snapshot.certificate(following.certificate)
+    if following is not None and next_grant is not None and next_grant.may_sign_at(now_ms):
+        return warning(
+            CERTIFICATE,
+            f"the next key signs, granted by entry {next_grant.granted_at}, and docbus.toml still names both",
+            "Finish the rotation with `docbus keys rotate`.",
+        )
     try:
         check_granted(settings, signer.certificate, snapshot, now_ms)
     except (ConfigurationError, IdentityError) as error:

@@ -18,6 +18,7 @@ from docbus.client.doctor.diagnosis import Diagnosis, Outcome
 from docbus.client.doctor.examination import examine, has_failed
 from docbus.client.expiry import LOOK_SECONDS
 from docbus.client.registrar_keys import make_registrar_key
+from docbus.client.rotation import rotate
 from docbus.clock import SystemClock
 from docbus.consumers.subscriber import LOCK_NAME as INBOX_LOCK
 from docbus.errors import (
@@ -469,6 +470,50 @@ async def test_certificate_that_is_revoked(hanoi: Path) -> None:
     found = await only(hanoi, "certificate", Outcome.FAILED)
 
     assert "the certificate of vn:H26 may not sign any more" == found.found
+
+
+async def test_rotation_that_is_not_completed(hanoi: Path) -> None:
+    """Once the next key signs, the settings still name both, and what completes the rotation is said."""
+    begun = rotate(hanoi, None, SystemClock())
+    assert begun.request is not None
+    request = begun.request.read_text("ascii")
+    await changed_by(hanoi.parent, lambda registrar: registrar.rotate(request))
+
+    found = await only(hanoi, "certificate", Outcome.WARNING)
+
+    assert "the next key signs, granted by entry 4, and docbus.toml still names both" == found.found
+    assert "docbus keys rotate" in (found.remedy or "")
+
+
+async def test_next_key_that_cannot_be_used(hanoi: Path) -> None:
+    """A next signing key whose file is gone would stop the agency at its next start."""
+    made = rotate(hanoi, None, SystemClock())
+    assert made.request is not None
+    signing = load_settings(hanoi).keys.next_signing  # type: ignore[union-attr] # it has keys
+    file = hanoi / (signing or "").removeprefix("file:")
+    file.unlink()
+
+    found = await only(hanoi, "certificate", Outcome.FAILED)
+
+    assert str(file) in found.found
+
+
+async def test_certificate_that_is_being_left(hanoi: Path) -> None:
+    """A folder that has stayed with the old key is told until when, and what to do, for as long as the key lasts."""
+    made = rotate(hanoi, None, SystemClock())
+    assert made.request is not None
+    request = made.request.read_text("ascii")
+    await changed_by(hanoi.parent, lambda registrar: registrar.rotate(request, overlap_ms=30 * DAY_MS))
+    text = (hanoi / "docbus.toml").read_text("utf-8")
+    (hanoi / "docbus.toml").write_text("\n".join(line for line in text.splitlines() if not line.startswith("next_")))
+
+    found = await only(hanoi, "certificate", Outcome.WARNING)
+    ended = await diagnoses(hanoi, clock=now(later_ms=31 * DAY_MS))
+
+    assert "it may sign until" in found.found
+    assert "by entry 4, and another one is in force" in found.found
+    assert Outcome.FAILED is ended["certificate"].outcome
+    assert "may not sign any more" in ended["certificate"].found
 
 
 async def test_agency_that_is_suspended(hanoi: Path) -> None:

@@ -5,18 +5,15 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from docbus.envelope.statement import DOCUMENT_TYPE, RECEIPT_TYPE
 from docbus.producers.epochs import (
     CONTRADICTED,
     MARK_NAME,
     RENEWAL_PAUSE_MS,
     begin_epoch,
     current_epochs,
-    ensure_certificate,
     renewed_lately,
     requeue,
 )
-from docbus.producers.receipts import match
 from docbus.producers.unsent import mark_sent, unsent_streams
 from docbus.storage.database import Database
 from tests.support.outbox import (
@@ -27,7 +24,6 @@ from tests.support.outbox import (
     add_receipt,
     begin,
     document,
-    receipt,
     rows,
     seal_all,
     sealing,
@@ -214,33 +210,3 @@ def test_lost_mark_is_no_restoration(database: Database) -> None:
     after_loss = begin(database)
 
     assert ([], []) == (after_cut, after_loss)
-
-
-def test_first_certificate_is_only_noted(database: Database) -> None:
-    """An outbox that has not sealed anything yet, and one whose certificate is as before, go on as they are."""
-    begin(database)
-
-    assert [None, None] == [database.write_now(lambda c: ensure_certificate(c, b"one", at_ms=NOW_MS)) for _ in range(2)]
-    assert 3 == rows(database, "SELECT count(*) FROM epoch")[0][0]
-
-
-def test_other_certificate_lets_everything_go_out_again(database: Database) -> None:
-    """What was sealed or sent under the old certificate, receipts included, waits again; what was received does not."""
-    begin(database)
-    database.write_now(lambda c: ensure_certificate(c, b"one", at_ms=NOW_MS))
-    take_in(database, document("received"), document("sent"), document("sealed"))
-    add_receipt(database)
-    copies = seal_all(database)
-    by_type = [copy for copy in copies if copy.payload_type == DOCUMENT_TYPE]
-    others = [copy for copy in copies if copy.payload_type == RECEIPT_TYPE]
-    database.write_now(lambda c: mark_sent(c, [*by_type[:2], *others], at_ms=NOW_MS))
-    first = receipt(database, ANNA, 1, 1)
-    database.write_now(lambda c: match(c, receipt=first, issuer=ANNA, at_ms=NOW_MS))
-
-    count = database.write_now(lambda c: ensure_certificate(c, b"two", at_ms=NOW_MS))
-
-    assert 3 == count
-    assert 6 == rows(database, "SELECT count(*) FROM epoch")[0][0]
-    waiting = rows(database, "SELECT o.document_id FROM copy c JOIN outgoing o USING (outgoing) WHERE c.state = 0")
-    assert {(None,), ("sealed",), ("sent",)} == set(waiting)
-    assert [] == database.read_now(unsent_streams)

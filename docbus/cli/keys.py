@@ -1,0 +1,221 @@
+"""`docbus keys`: an agency's own keys, shown, rotated, and destroyed on purpose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from docbus.cli import options
+from docbus.cli.examples import examples
+from docbus.cli.output import Form, line, pairs, table, when, write_json
+from docbus.cli.session import Session, begin
+from docbus.identity.profile_names import ProfileName
+
+if TYPE_CHECKING:
+    from docbus.client.rotation import Rotation
+    from docbus.identity.snapshot import TrustSnapshot
+    from docbus.settings import Settings
+
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Show, rotate and destroy the keys of an agency's folder."
+)
+SHOWN_DIGITS = 16
+"""Hex digits of a fingerprint in a table; JSON has all of them."""
+
+
+@app.command("show", epilog=examples("docbus -C h37 keys show", "docbus -C h37 keys show --output json"))
+def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
+    """Show each key of the folder: for what, since when, until when, and where it lies."""
+    session = begin(context)
+    from docbus.client.destruction import destructions
+    from docbus.client.key_listing import listed_keys
+    from docbus.client.local import open_state
+
+    settings = session.settings()
+    found = listed_keys(settings, _directory(session, settings))
+    with open_state(settings) as database:
+        destroyed = database.read_now(destructions)
+    if output is Form.JSON:
+        write_json({"keys": found, "destroyed": destroyed})
+        return
+    table(
+        ("use", "profile", "fingerprint", "in the directory since", "ends", "certificate until", "state", "where"),
+        [
+            (
+                one.use,
+                one.profile,
+                f"{one.fingerprint[:SHOWN_DIGITS]}…",
+                when(one.since),
+                when(one.retires_at),
+                when(one.expires_at),
+                one.state,
+                one.uri,
+            )
+            for one in found
+        ],
+    )
+    if destroyed:
+        line()
+        table(
+            ("destroyed", "at", "by", "reason"),
+            [(f"{one.fingerprint[:SHOWN_DIGITS]}…", when(one.at), one.operator, one.reason) for one in destroyed],
+        )
+
+
+@app.command(
+    "rotate",
+    epilog=examples(
+        "docbus -C h37 keys rotate --overlap 30d",
+        "docbus -C h37 keys rotate --profile rsa-pss-sha256",
+        "docbus -C h37 keys rotate --status",
+    ),
+)
+def rotate(
+    context: typer.Context,
+    *,
+    overlap: Annotated[
+        str, typer.Option(metavar="AGE", help="For how long the registrar is to let the old key sign beside the new.")
+    ] = "30d",
+    profile: Annotated[
+        ProfileName | None, typer.Option("--profile", help="Of the new signing key; as the old one if left out.")
+    ] = None,
+    status: Annotated[bool, typer.Option("--status", help="Only say how far the rotation is.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Begin another one although the last is just over, or its old key lasts.")
+    ] = False,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Rotate to new keys, or go on with a rotation: what is to be done next is printed each time.
+
+    The keys are made in a folder of their own and named in docbus.toml; the request for the registrar is written.
+    Processes that run need no restart and no pause: they open what is encrypted to the new key at once, and sign with
+    the new one as soon as the directory grants it. Given again, the command goes on where it is, and changes nothing
+    that is done.
+    """
+    session = begin(context)
+    from docbus.client.rotation import rotate as go_on
+    from docbus.client.rotation import rotation_state
+    from docbus.clock import SystemClock
+
+    options.parse_age(overlap)
+    settings, clock = session.settings(), SystemClock()
+    directory = _directory(session, settings)
+    if status:
+        found = rotation_state(settings, directory, clock.now_ms())
+    else:
+        wanted = None if profile is None else int(profile.profile)
+        found = go_on(session.folder, directory, clock, profile=wanted, again=again)
+        if found.done and settings.inbox.shared:
+            session.warn("inbox.shared is set: put the new decryption key into the other folders before the registrar")
+    if output is Form.JSON:
+        write_json(found)
+        return
+    _tell(session, found, overlap)
+
+
+def _tell(session: Session, found: Rotation, overlap: str) -> None:
+    pairs(
+        {
+            "rotation": {
+                "none": "none is under way",
+                "begun": "begun",
+                "requested": "waits for the registrar",
+                "granted": "the new key signs; docbus.toml still names both",
+                "overlapping": "done; the old key may sign until its end",
+                "complete": "done",
+            }[found.step],
+            "signs": None if found.step in {"begun", "requested"} else found.certificate,
+            "next": found.certificate if found.step in {"begun", "requested"} else None,
+            "before": found.before,
+            "ends": None if found.retires_at is None else when(found.retires_at),
+            "request": None if found.request is None else str(found.request),
+            "fingerprint": found.fingerprint,
+            "done now": "; ".join(found.done) or None,
+        }
+    )
+    if not found.known:
+        session.warn("the directory cannot be read now, so it is not known what it grants")
+    after = {
+        "none": "docbus keys rotate",
+        "begun": "docbus keys rotate",
+        "requested": "give the request to the registrar, who runs"
+        f" `docbus registrar rotate REQUEST --overlap {overlap}` and compares the fingerprint with you by another"
+        " channel; then docbus keys rotate",
+        "granted": "docbus keys rotate",
+        "overlapping": "nothing, until you destroy the old decryption key: docbus keys destroy",
+        "complete": "nothing; --again begins another one",
+    }[found.step]
+    session.note(f"Next: {after}")
+
+
+@app.command(
+    "destroy",
+    epilog=examples(
+        'docbus -C h37 keys destroy 3f2a9c01 --reason "100 days after the rotation of 2027"',
+        'docbus -C h37 keys destroy 3f2a9c01 --now --reason "the old server was stolen"',
+    ),
+)
+def destroy(
+    context: typer.Context,
+    fingerprint: Annotated[str, typer.Argument(help="Of the decryption key, or its beginning, as `keys show` has it.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    operator: Annotated[str | None, typer.Option(help="Who decides; this user if left out.")] = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Although envelopes may wait that need it: they never open then.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Destroy a decryption key that a rotation has retired: it is overwritten, removed, and named no more.
+
+    What others have encrypted to it and is not opened yet, on the brokers, in quarantine or in a backup, cannot be
+    opened any more by anybody. What is filed stays as it is.
+    """
+    import getpass
+    import sys
+
+    session = begin(context)
+    from docbus.client.destruction import destroy as destroy_key
+    from docbus.client.directory_now import directory_now
+    from docbus.client.local import open_state
+    from docbus.clock import SystemClock
+
+    settings = session.settings()
+    who = operator or getpass.getuser()
+    with open_state(settings) as database:
+        directory = session.run(directory_now(settings, database))
+        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            typer.confirm(f"Destroy the decryption key {fingerprint} for good?", abort=True, err=True)
+        done = destroy_key(
+            session.folder,
+            fingerprint,
+            reason=reason,
+            operator=who,
+            snapshot=directory,
+            database=database,
+            clock=SystemClock(),
+            now=now,
+        )
+    if output is Form.JSON:
+        write_json(done)
+        return
+    pairs({"destroyed": done.fingerprint, "was in": done.path, "retired by entry": str(done.retired_by)})
+    session.note(
+        "What was encrypted to it and is not opened yet cannot be opened any more. Copies in backups, and what a disk"
+        " keeps of overwritten blocks, are for you to destroy."
+    )
+
+
+def _directory(session: Session, settings: Settings) -> TrustSnapshot | None:
+    """Return the directory; None if the bus cannot be reached."""
+    from docbus.client.directory_now import directory_now
+    from docbus.client.local import open_state
+    from docbus.errors import TransportError, WaitTimeoutError
+
+    with open_state(settings) as database:
+        try:
+            return session.run(directory_now(settings, database))
+        except (TransportError, WaitTimeoutError):
+            return None
