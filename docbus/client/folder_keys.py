@@ -133,13 +133,22 @@ class FolderKeys:
         return self._settings
 
     def signer(self, snapshot: TrustSnapshot) -> Signer:
-        """Return the signer whose turn it is: the next one as soon as the directory lets it sign."""
-        current, following = self._signer, self._next
-        if following is None:
-            return current
-        grant = snapshot.certificate(following.certificate)
-        ready = grant is not None and grant.may_sign_at(self._clock.now_ms())
-        return following if ready else current
+        """Return the signer whose turn it is: the next one as soon as the directory lets it sign.
+
+        If none may sign, the settings are looked into once more: they may name another one by now.
+        """
+        ready = self._ready(snapshot)
+        if ready is None and self.renew():
+            ready = self._ready(snapshot)
+        return ready or self._signer
+
+    def _ready(self, snapshot: TrustSnapshot) -> Signer | None:
+        now_ms = self._clock.now_ms()
+        for one in (self._next, self._signer):
+            grant = None if one is None else snapshot.certificate(one.certificate)
+            if grant is not None and grant.may_sign_at(now_ms):
+                return one
+        return None
 
     def choose(self, snapshot: TrustSnapshot) -> Sealer:
         """Return what seals with the signer whose turn it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,9 +99,21 @@ def test_a_process_that_starts_in_between_chooses_likewise(exchange: Path, hanoi
     assert rotation.certificate == keys.signer(after).certificate.hex()
 
 
+def test_settings_are_looked_into_before_nobody_may_sign(exchange: Path, hanoi: Path) -> None:
+    """If the old key ends before a process has looked at the settings again, it looks now, and the new one signs."""
+    keys = keys_of(hanoi)
+    rotation = rotate(hanoi, directory(exchange), SystemClock())
+    after = publish(exchange, rotation, overlap_ms=None)
+
+    sealer = keys.choose(after)
+
+    assert rotation.certificate == sealer.certificate.hex()
+    keys.check(sealer, after)
+
+
 def test_old_key_may_not_sign_after_its_end(exchange: Path, hanoi: Path) -> None:
     """A folder that was left behind, with the old key alone, is told so when the overlap is over."""
-    old = keys_of(hanoi)
+    old = keys_of(shutil.copytree(hanoi, exchange / "left behind"))
     after = publish(exchange, rotate(hanoi, directory(exchange), SystemClock()))
     grant = after.certificate(old.signer(after).certificate)
     assert grant is not None

@@ -1,0 +1,113 @@
+"""A rotation while documents flow both ways, on whatever bus an exchange has."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from docbus.client.rotation import rotate
+from docbus.clock import SystemClock
+from docbus.documents.document import Document
+from docbus.envelope.envelope import decode_envelope
+from docbus.envelope.statement import SCHEMAS, decode_head
+from docbus.transport import topics
+from docbus.wire.ids import uuid7_text
+from tests.support.trial import HANOI, PATIENCE, TAY_NINH, id_of, knows, letter, opened, settled, until
+
+if TYPE_CHECKING:
+    from docbus.client.agency import Agency
+    from docbus.client.rotation import Rotation
+    from tests.support.trial import Exchange
+
+AT_ONCE = 5
+"""Documents that are accepted in one go."""
+OVERLAP_MS = 30 * 24 * 60 * 60 * 1000
+PARTS = 20
+"""Times that each side publishes in each part of the journey."""
+
+
+@dataclass
+class Flow:
+    """Documents from one agency to another, published as fast as they are accepted, until it is stopped."""
+
+    agency: Agency
+    to: str
+    label: str
+    accepted: list[str] = field(default_factory=list)
+    longest: float = 0.0
+    """Seconds that the slowest acceptance took."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Publish until it is stopped."""
+        loop = asyncio.get_running_loop()
+        while not self.stop.is_set():
+            names = [f"{self.label}-{len(self.accepted) + number:05}" for number in range(AT_ONCE)]
+            began = loop.time()
+            await self.agency.publish_documents(
+                [Document(document_id=name, title=name, files=(letter(name),), recipients=(self.to,)) for name in names]
+            )
+            self.longest = max(self.longest, loop.time() - began)
+            self.accepted += names
+            await asyncio.sleep(0)
+
+    async def more(self, count: int) -> None:
+        """Wait until so many more were accepted."""
+        wanted = len(self.accepted) + count
+        await until(lambda: len(self.accepted) >= wanted)
+
+
+class Flowed(NamedTuple):
+    """What came of it."""
+
+    there: Flow
+    back: Flow
+    begun: Rotation
+    done: Rotation
+
+
+async def rotate_while_documents_flow(exchange: Exchange, *, overlap_ms: int | None = OVERLAP_MS) -> Flowed:
+    """Let Hanoi rotate its keys while documents go to Tây Ninh and come from there, and wait for all receipts."""
+    folder, clock, mark = exchange.folder / HANOI, SystemClock(), uuid7_text(0)
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
+        there, back = Flow(hanoi, TAY_NINH, f"{mark}-there"), Flow(tay_ninh, HANOI, f"{mark}-back")
+        async with asyncio.TaskGroup() as group:
+            for flow in (there, back):
+                group.create_task(flow.run())
+            await _both(there, back)
+            # Something is signed with the old key, and encrypted to it, before there is another one.
+            for flow in (there, back):
+                await flow.agency.wait(flow.accepted[0], until="received", timeout=PATIENCE)
+            begun = await asyncio.to_thread(rotate, folder, hanoi.snapshot, clock)
+            assert begun.request is not None
+            await _both(there, back)
+            request = await asyncio.to_thread(begun.request.read_text, "ascii")
+            async with exchange.registrar() as registrar:
+                published = await registrar.rotate(request, overlap_ms=overlap_ms)
+            await _both(there, back)
+            await knows([hanoi, tay_ninh], published.position)
+            # It looks by itself, every other second.
+            await until(lambda: hanoi._keys.signer(hanoi.snapshot).certificate.hex() == begun.certificate)
+            await _both(there, back)
+            done = await asyncio.to_thread(rotate, folder, hanoi.snapshot, clock)
+            await _both(there, back)
+            there.stop.set()
+            back.stop.set()
+        await settled(hanoi, tay_ninh)
+    return Flowed(there, back, begun, done)
+
+
+async def _both(*flows: Flow) -> None:
+    await asyncio.gather(*(flow.more(PARTS * AT_ONCE) for flow in flows))
+
+
+async def certificates_in(exchange: Exchange, recipient: str, sender: str) -> list[str]:
+    """Return under which certificates an agency has signed what lies in an inbox, in the order of the records."""
+    found = []
+    for record in await exchange.records(topics.inbox(id_of(recipient))):
+        envelope = decode_envelope(record.value or b"")
+        head, _ = decode_head(envelope.payload_type, envelope.statement)
+        if head.sender == id_of(sender) and envelope.payload_type in SCHEMAS and head.lane == "documents":
+            found.append(head.certificate.hex())
+    return found
