@@ -85,8 +85,10 @@ def rotation_state(settings: Settings, snapshot: TrustSnapshot | None, now_ms: i
     current, following = signer_of_settings(settings), next_signer_of_settings(settings)
     known = snapshot is not None
     if following is None:
-        before = None if snapshot is None else _ending(snapshot, settings, now_ms)
-        over: Step = "complete" if _was_just_now(snapshot, settings, now_ms) else "none"
+        # One that may not sign, because it was revoked, is no state to rest in.
+        rests = _may_sign(snapshot, current, now_ms)
+        before = _ending(snapshot, settings, now_ms) if snapshot is not None and rests else None
+        over: Step = "complete" if rests and _was_just_now(snapshot, settings, now_ms) else "none"
         return Rotation(
             step=over if before is None else "overlapping",
             known=known,
@@ -142,6 +144,11 @@ def _go_on(folder: Path, snapshot: TrustSnapshot | None, clock: Clock, profile: 
     if found.step in ("complete", "overlapping") and not again:
         return found
     if found.step in ("none", "complete", "overlapping"):
+        if snapshot is None and not again and _has_rotated(settings):
+            raise ConfigurationError(
+                "the directory cannot be read, so it is not known whether the last rotation is over",
+                hint="Give the command when the brokers answer again; `--again` begins another rotation all the same.",
+            )
         done = _begin(settings, profile or signer_of_settings(settings).profile, clock)
     else:
         done = ()
@@ -240,6 +247,15 @@ def _ending(snapshot: TrustSnapshot, settings: Settings, now_ms: int) -> Certifi
     grants = [] if agency is None else [snapshot.certificate(digest) for digest in agency.certificates]
     ending = [one for one in grants if one is not None and one.retires_at_ms is not None and one.may_sign_at(now_ms)]
     return ending[-1] if ending else None
+
+
+def _has_rotated(settings: Settings) -> bool:
+    return set_of(settings.folder, settings.path(_keys(settings).certificate)) is not None
+
+
+def _may_sign(snapshot: TrustSnapshot | None, signer: Signer, now_ms: int) -> bool:
+    grant = None if snapshot is None else snapshot.certificate(signer.certificate)
+    return grant is not None and grant.may_sign_at(now_ms)
 
 
 def _was_just_now(snapshot: TrustSnapshot | None, settings: Settings, now_ms: int) -> bool:

@@ -56,3 +56,13 @@ def publish(exchange: Path, rotation: Rotation, *, overlap_ms: int | None = 30 *
             return (await registrar.rotate(request, overlap_ms=overlap_ms)).snapshot
 
     return asyncio.run(work())
+
+
+def revoke(exchange: Path, certificate: bytes) -> TrustSnapshot:
+    """Revoke a certificate as the registrar does, and return the directory behind it."""
+
+    async def work() -> TrustSnapshot:
+        async with open_registrar(exchange / "registrar", clock=SystemClock()) as registrar:
+            return (await registrar.revoke(certificate, reason="stolen")).snapshot
+
+    return asyncio.run(work())

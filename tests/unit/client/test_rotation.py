@@ -20,7 +20,7 @@ from docbus.settings import load_settings
 from docbus.storage.locks import hold
 from docbus.wire.profiles import Profile
 from tests.support.dying import dies_at
-from tests.support.rotating import DAY_MS, ENVIRONMENT, HANOI, At, directory, publish
+from tests.support.rotating import DAY_MS, ENVIRONMENT, HANOI, At, directory, publish, revoke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,6 +154,34 @@ def test_begins_without_the_directory_and_completes_with_it_alone(exchange: Path
     assert [("requested", False)] * 2 == [(one.step, one.known) for one in (found, again)]
     assert "requested" == rotate(hanoi, None, SystemClock()).step
     assert "overlapping" == go_on(exchange).step
+
+
+def test_a_second_rotation_does_not_begin_without_the_directory(exchange: Path, hanoi: Path) -> None:
+    """Whether the last rotation is over, only the directory says; who knows better can say so."""
+    publish(exchange, go_on(exchange))
+    go_on(exchange)
+    before = contents(hanoi)
+
+    with pytest.raises(ConfigurationError, match="it is not known whether the last rotation is over"):
+        rotate(hanoi, None, SystemClock())
+
+    assert before == contents(hanoi)
+    assert "requested" == rotate(hanoi, None, SystemClock(), again=True).step
+
+
+def test_a_revoked_key_is_rotated_at_once(exchange: Path, hanoi: Path) -> None:
+    """Whoever has lost a new key need not wait, whatever the last rotation has left."""
+    publish(exchange, go_on(exchange))
+    go_on(exchange)
+    stolen = signer_of_settings(load_settings(hanoi)).certificate
+    revoke(exchange, stolen)
+
+    found = go_on(exchange)
+
+    assert "requested" == found.step
+    after = publish(exchange, found, overlap_ms=None)
+    assert found.certificate != stolen.hex()
+    assert "complete" == rotate(hanoi, after, SystemClock()).step
 
 
 @pytest.mark.parametrize("profile", [Profile.RSA_PSS_SHA256, Profile.ED25519])
