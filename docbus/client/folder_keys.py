@@ -49,7 +49,7 @@ class LiveDecrypters(Sequence[Decrypter]):
     May be used from any thread.
     """
 
-    def __init__(self, keys: tuple[Decrypter, ...], renew: Callable[[], bool]) -> None:
+    def __init__(self, keys: tuple[Decrypter, ...], renew: Callable[[], object]) -> None:
         self.held = keys
         self._renew = renew
 
@@ -72,7 +72,9 @@ class LiveDecrypters(Sequence[Decrypter]):
         """Yield those that are held, and then those that have come since; nobody gives up on a key that is there."""
         known = self.held
         yield from known
-        if self._renew():
+        self._renew()
+        # Not whether they were read now: somebody else may have done so since this began.
+        if self.held is not known:
             digests = {one.digest for one in known}
             yield from (one for one in self.held if one.digest not in digests)
 
@@ -138,7 +140,8 @@ class FolderKeys:
         If none may sign, the settings are looked into once more: they may name another one by now.
         """
         ready = self._ready(snapshot)
-        if ready is None and self.renew():
+        if ready is None:
+            self.renew()
             ready = self._ready(snapshot)
         return ready or self._signer
 
@@ -149,6 +152,16 @@ class FolderKeys:
             if grant is not None and grant.may_sign_at(now_ms):
                 return one
         return None
+
+    def ends_at(self, snapshot: TrustSnapshot) -> int | None:
+        """Return when the key whose turn it is may sign no more, in milliseconds since 1970 UTC.
+
+        That is its certificate's end, or the one that an overlap gave it; None if the directory does not know it.
+        """
+        grant = snapshot.certificate(self.signer(snapshot).certificate)
+        if grant is None:
+            return None
+        return grant.not_after_ms if grant.retires_at_ms is None else min(grant.not_after_ms, grant.retires_at_ms)
 
     def choose(self, snapshot: TrustSnapshot) -> Sealer:
         """Return what seals with the signer whose turn it is."""

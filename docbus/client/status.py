@@ -43,7 +43,8 @@ class AgencyStatus:
         at: When this was read.
         outbox: What waits, and what became of the rest.
         outbox_limit_bytes: At what the outbox refuses documents.
-        certificate_expires_at: When the certificate ends under which the agency signs; None if it cannot be read.
+        certificate_expires_at: When the certificate ends under which the agency signs, by itself or, as far as the
+            agency is open, by an overlap; None if it cannot be read.
         overdue: What has not been sent, received or processed in time, by the settings' deadlines.
         inbox: What the ledger says.
         lag: By partition of the inbox that this folder reads, records stored and not yet decided; None if the bus
@@ -98,7 +99,7 @@ async def agency_status(agency: OpenAgency, clock: Clock, clock_ahead_ms: float 
         at=now_ms,
         outbox=outbox,
         outbox_limit_bytes=agency.settings.outbox.max_bytes,
-        certificate_expires_at=certificate_end(agency._keys.settings),  # noqa: SLF001 - a part of the same
+        certificate_expires_at=agency._keys.ends_at(agency.snapshot),  # noqa: SLF001 - a part of the same
         overdue=late,
         inbox=inbox,
         lag=lag,

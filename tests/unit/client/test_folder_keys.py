@@ -53,6 +53,21 @@ def test_first_envelope_for_a_new_key_opens(exchange: Path, hanoi: Path) -> None
     assert bytes(32) == opened(ring, wrapped(agency.encrypters[0][0]))
 
 
+def test_a_key_that_comes_meanwhile_is_tried(exchange: Path, hanoi: Path) -> None:
+    """If somebody else reads the settings while all keys are gone through, the new one is found all the same."""
+    keys = keys_of(hanoi)
+    old = keys.decrypters[0].digest
+    going_through = iter(keys.decrypters)
+    assert old == next(going_through).digest
+    rotate(hanoi, directory(exchange), SystemClock())
+    assert keys.renew()
+
+    rest = [one.digest for one in going_through]
+
+    assert [keys.decrypters[0].digest] == rest
+    assert old not in rest
+
+
 def test_what_no_key_opens_is_refused_as_before(hanoi: Path) -> None:
     """A wrap for somebody else's key opens with none, and the settings are not read again for each of them."""
     keys = keys_of(hanoi)
@@ -126,6 +141,22 @@ def test_old_key_may_not_sign_after_its_end(exchange: Path, hanoi: Path) -> None
 
     with pytest.raises(IdentityError, match="may not sign any more"):
         old.check(old.choose(after), after)
+
+
+def test_what_is_told_of_the_end_is_the_earlier_one(exchange: Path, hanoi: Path) -> None:
+    """A folder that was left behind is told the end of the overlap, and the others that of their certificate."""
+    left = keys_of(shutil.copytree(hanoi, exchange / "left behind"))
+    before = directory(exchange)
+    keys = keys_of(hanoi)
+    assert keys.ends_at(before) == left.ends_at(before)
+    after = publish(exchange, rotate(hanoi, before, SystemClock()))
+    keys.renew()
+
+    old, new = (after.certificate(one.signer(after).certificate) for one in (left, keys))
+
+    assert old is not None
+    assert new is not None
+    assert (old.retires_at_ms, new.not_after_ms) == (left.ends_at(after), keys.ends_at(after))
 
 
 @pytest.mark.parametrize("damage", ["no TOML", "another setting", "a missing key"])
