@@ -100,6 +100,8 @@ class FolderKeys:
         self._settings = settings
         self._signer = signer_of_settings(settings)
         self._next = next_signer_of_settings(settings)
+        self._before: Signer | None = None
+        """What signed before the settings changed: it goes on if what they name now is not granted yet."""
         self.decrypters = LiveDecrypters(decrypters_of_settings(settings), self.renew)
 
     def renew(self) -> bool:
@@ -119,6 +121,8 @@ class FolderKeys:
             except ConfigurationError as error:
                 log.warning("keys.keep", reason=error.text, hint=error.hint)
                 return False
+            if signer.certificate != self._signer.certificate:
+                self._before = self._signer
             self._settings, self._signer, self._next = settings, signer, following
             self.decrypters.held = decrypters
             log.info(
@@ -147,7 +151,7 @@ class FolderKeys:
 
     def _ready(self, snapshot: TrustSnapshot) -> Signer | None:
         now_ms = self._clock.now_ms()
-        for one in (self._next, self._signer):
+        for one in (self._next, self._signer, self._before):
             grant = None if one is None else snapshot.certificate(one.certificate)
             if grant is not None and grant.may_sign_at(now_ms):
                 return one

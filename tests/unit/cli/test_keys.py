@@ -151,6 +151,25 @@ def test_wrong_usage_is_named(exchange: Path, docbus: Docbus, given: tuple[str, 
     assert before == (exchange / "H26" / "docbus.toml").read_bytes()
 
 
+@pytest.mark.parametrize(("profile", "shown_as"), [("ed25519", "Ed25519"), ("rsa-pss-sha256", "RSA-PSS-SHA256")])
+def test_an_agency_is_founded_with_another_kind_of_key(
+    exchange: Path, docbus: Docbus, profile: str, shown_as: str
+) -> None:
+    """`docbus init --profile` makes such a key, the registrar grants it, and documents are signed with it."""
+    genesis = docbus("-C", "registrar", "registrar", "show", "--output", "json").json["genesis"]
+    founded = docbus(
+        *("-C", "new", "init", "--code", "H30", "--name", "Hà Tĩnh", "--environment", "test", "--genesis", genesis),
+        *("--bus", "bus.db", "--profile", profile),
+    )
+    assert 0 == founded.code
+    assert 0 == docbus("-C", "registrar", "registrar", "grant", "new/H30.join").code
+    assert 0 == docbus("-C", "registrar", "provision").code
+
+    assert 0 == docbus("-C", "new", "publish", "letter.txt", "--to", "H26", "--wait", "sent").code
+
+    assert (shown_as, "in force") == tuple(shown(docbus, "new")["keys"][0][name] for name in ("profile", "state"))
+
+
 def test_overlap_and_keeping_the_old_key_exclude_each_other(exchange: Path, docbus: Docbus) -> None:
     """A key has an end or it has none."""
     docbus("-C", "H26", "keys", "rotate")

@@ -126,6 +126,28 @@ def test_settings_are_looked_into_before_nobody_may_sign(exchange: Path, hanoi: 
     keys.check(sealer, after)
 
 
+def test_a_key_put_in_place_too_early_stops_nobody(exchange: Path, hanoi: Path) -> None:
+    """If somebody lets the settings name a signing key that is not granted yet, a process goes on with the old one."""
+    keys, snapshot = keys_of(hanoi), directory(exchange)
+    old = keys.signer(snapshot).certificate
+    rotation = rotate(hanoi, snapshot, SystemClock())
+    path = hanoi / "docbus.toml"
+    named = load_settings(hanoi).keys
+    assert named is not None
+    text = "\n".join(one for one in path.read_text("utf-8").splitlines() if not one.startswith("next_"))
+    text = text.replace(named.signing, named.next_signing or "").replace(
+        str(named.certificate), str(named.next_certificate)
+    )
+    path.write_text(text, "utf-8")
+
+    assert keys.renew()
+
+    assert old == keys.choose(snapshot).certificate
+    keys.check(keys.choose(snapshot), snapshot)
+    after = publish(exchange, rotation)
+    assert rotation.certificate == keys.choose(after).certificate.hex()
+
+
 def test_old_key_may_not_sign_after_its_end(exchange: Path, hanoi: Path) -> None:
     """A folder that was left behind, with the old key alone, is told so when the overlap is over."""
     old = keys_of(shutil.copytree(hanoi, exchange / "left behind"))
