@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docbus.edxml.reader import read as read_edxml
@@ -26,12 +28,14 @@ from docbus.envelope.statement import (
 from docbus.errors import DocbusError, MalformedError
 from docbus.identity.agency import AgencyId
 from docbus.identity.entries import decode_entry, decode_record, encode_entry, encode_record
+from docbus.identity.time_stamps.anchors import Anchors
+from docbus.identity.time_stamps.token import read_token
+from docbus.identity.time_stamps.verdict import Outcome, judge_stamp
 from docbus.wire.decoder import read_long
 from docbus.wire.encoding import put_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
 
 def envelope(given: bytes) -> None:
@@ -102,8 +106,23 @@ def edxml(given: bytes) -> None:
         read_edxml(given)
 
 
+def time_stamp(given: bytes) -> None:
+    """A token is refused by name, or read and then judged; one that passes says what the genuine one says."""
+    with suppress(MalformedError):
+        read = read_token(given)
+        if judge_stamp(read, None, _anchors()).outcome is Outcome.PASSED:
+            assert read.authority == "CN=Test time-stamping authority"
+
+
+@cache
+def _anchors() -> Anchors:
+    path = Path(__file__).parents[1] / "vectors" / "time-stamp" / "anchor.pem"
+    return Anchors.load(path.read_bytes(), path.name)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    one.__name__: one for one in (envelope, statement, package, part, act, directory, guard, agency_code, edxml)
+    one.__name__: one
+    for one in (envelope, statement, package, part, act, directory, guard, agency_code, edxml, time_stamp)
 }
 
 
@@ -129,6 +148,8 @@ def seeds(vectors: Path) -> Iterable[tuple[str, bytes]]:
     for text in ("H26", "H37.02.02", "000.21.32.H53", "vnlegacy:28.22.H17", "vn2016:000.00.00.H53"):
         yield "agency_code", text.encode()
     yield "agency_code", b"H\xff"
+    for path in sorted(vectors.rglob("*.tst")):
+        yield "time_stamp", path.read_bytes()
     yield "edxml", b'<?xml version="1.0"?><edXML><edXML:edXMLEnvelope/></edXML>'
     yield "package", bytes(64)
     yield "guard", put_long(-(1 << 40))

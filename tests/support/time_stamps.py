@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ default_tsa = it
 serial = {folder}/serial
 signer_digest = sha256
 default_policy = {policy}
-digests = sha256, sha512
+digests = sha1, sha256, sha512
 ess_cert_id_alg = sha256
 """
 
@@ -92,6 +92,16 @@ class Authority:
         )
         (self.folder / "serial").write_text("01\n")
         (self.folder / "ts.cnf").write_text(_CONFIGURATION.format(folder=self.folder, policy=self.policy))
+
+    def renewed(self, folder: Path, valid: tuple[timedelta, timedelta]) -> Authority:
+        """Return the authority with another certificate for its signer, of the same root."""
+        other = replace(self, folder=folder, valid=valid)
+        other._keys, other._root_name = self._keys, self._root_name
+        signer = other.certificate()
+        (folder / "signer.pem").write_bytes(signer.public_bytes(Encoding.PEM))
+        for name in ("signer.key", "tsa-ca.pem"):
+            (folder / name).write_bytes((self.folder / name).read_bytes())
+        return other
 
     def certificate(self, *, critical: bool = True, purpose: x509.ObjectIdentifier | None = None) -> x509.Certificate:
         """Return the signer's certificate, or one of the same name, number and key for another purpose."""
@@ -189,6 +199,17 @@ def _swap(encoded: bytes, tags: tuple[int, ...], content: bytes) -> bytes:
         made += element(encoded[at], inner)
         at += 1 + header + size
     return made
+
+
+def elements_in(encoded: bytes) -> list[tuple[int, bytes]]:
+    """Return tag and content of each element in a row, in DER."""
+    found, at = [], 0
+    while at < len(encoded):
+        size, header = _length(encoded, at + 1)
+        begin = at + 1 + header
+        found.append((encoded[at], encoded[begin : begin + size]))
+        at = begin + size
+    return found
 
 
 def _length(encoded: bytes, at: int) -> tuple[int, int]:
