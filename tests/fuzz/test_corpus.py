@@ -7,6 +7,8 @@ import pytest
 from tests.fuzz.targets import TARGETS, seeds
 
 CORPUS = Path(__file__).parent / "corpus"
+pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
+"""What `cryptography` warns of in certificates that are odd on purpose."""
 SEEDS = list(seeds(CORPUS.parents[1] / "vectors"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from docbus.errors import ConfigurationError
 from docbus.limits import KIB
@@ -18,6 +18,17 @@ MAX_ANCHOR_BYTES = 256 * KIB
 """Bytes of an anchor file."""
 MAX_ANCHORS = 64
 """Certificates in an anchor file: one national root and its followers over the years."""
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` says of a certificate that is none, wherever it is asked; they have no class in common."""
 MAX_CHAIN = 6
 """Certificates from the signer to an anchor; real ones have two or three."""
 
@@ -50,7 +61,7 @@ class Anchors:
             raise ConfigurationError(f"{source} has {len(pem)} bytes; {MAX_ANCHOR_BYTES} are allowed", hint=hint)
         try:
             found = x509.load_pem_x509_certificates(pem)
-        except ValueError as error:
+        except UNREADABLE as error:
             raise ConfigurationError(f"{source} has no certificates in PEM: {error}", hint=hint) from error
         if len(found) > MAX_ANCHORS:
             raise ConfigurationError(f"{source} has {len(found)} certificates; {MAX_ANCHORS} are allowed", hint=hint)
@@ -81,10 +92,10 @@ class Anchors:
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Tell whether one certificate's name and key issued the other."""
-    if certificate.issuer != issuer.subject:
-        return False
     try:
+        if certificate.issuer != issuer.subject:
+            return False
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*UNREADABLE, InvalidSignature):
         return False
     return True

@@ -9,6 +9,7 @@ from cryptography import x509
 from rfc3161_client import decode_timestamp_response
 
 from docbus.errors import MalformedError
+from docbus.identity.time_stamps.anchors import UNREADABLE
 from docbus.identity.time_stamps.der import SEQUENCE, element, with_ordered_certificates
 from docbus.limits import KIB, MAX_TIME_MS
 
@@ -118,5 +119,5 @@ def describe(response: TimeStampResponse) -> TimeStamp:
             signer=signer,
             certificates=certificates,
         )
-    except (ValueError, TypeError, OverflowError) as error:
+    except UNREADABLE as error:
         raise MalformedError(f"a time stamp token that cannot be read: {error}") from error

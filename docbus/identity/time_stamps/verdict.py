@@ -15,6 +15,7 @@ from rfc3161_client import VerifierBuilder
 
 from docbus.clock import format_time
 from docbus.errors import MalformedError
+from docbus.identity.time_stamps.anchors import UNREADABLE
 from docbus.identity.time_stamps.token import IMPRINTS, decode_response, read_token, response_of
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def judge_stamp(
         anchors: Whom the reader believes.
         policy: The only policy to accept.
     """
-    found = about or _refusal(stamp, anchors, policy)
+    try:
+        found = about or _refusal(stamp, anchors, policy)
+    except UNREADABLE as error:
+        found = Reason.MALFORMED, f"a certificate in it cannot be read: {error}"
     if found is None:
         text = f"existed at latest at {format_time(stamp.time_ms)} by {stamp.authority}"
         return Verdict(outcome=Outcome.PASSED, reason=None, text=text, stamp=stamp)
@@ -140,7 +144,7 @@ def _usage(signer: x509.Certificate) -> str | None:
     """Return what is wrong with the purpose of the signer's certificate (RFC 3161 section 2.3)."""
     try:
         found = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return "the certificate of its signer names no purpose"
     if not found.critical or list(found.value) != [ExtendedKeyUsageOID.TIME_STAMPING]:
         return "the certificate of its signer is not for time stamping alone, or that is not critical"
@@ -151,7 +155,7 @@ def _signature_refusal(stamp: TimeStamp, anchors: Anchors) -> tuple[Reason, str]
     builder = VerifierBuilder(roots=list(anchors.roots), intermediates=list(anchors.intermediates))
     try:
         builder.build().verify(decode_response(response_of(stamp.token)), stamp.imprint)
-    except (TokenError, ValueError):
+    except (TokenError, x509.ExtensionNotFound, *UNREADABLE):
         # The library's text is OpenSSL's stack of errors, which says nothing to whoever reads a report.
         return Reason.SIGNATURE, f"its signature, or the chain of {stamp.authority}, does not verify"
     return None

@@ -19,6 +19,7 @@ from docbus.limits import MAX_CLOCK_SKEW_MS
 from tests.support.time_stamps import NAME, OTHER_POLICY, POLICY, Authority, element, with_certificate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from cryptography import x509
@@ -160,6 +161,7 @@ def test_a_token_full_of_certificates_is_not_read(authority: Authority, token: b
     assert "9 certificates" in verdict.text
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # of certificates that the damage has made odd
 @given(data=st.data())
 def test_no_damage_passes_or_breaks_anything(data: st.DataObject, token: bytes, anchors: Anchors) -> None:
     """Whatever is changed in the signed part of a token, the answer is a verdict, and it is not passed."""
@@ -172,6 +174,28 @@ def test_no_damage_passes_or_breaks_anything(data: st.DataObject, token: bytes, 
         assert verdict.stamp is not None
         original = read_token(token)
         assert (original.time_ms, original.imprint) == (verdict.stamp.time_ms, verdict.stamp.imprint)
+
+
+@pytest.mark.parametrize(
+    ("what", "damage"),
+    [
+        ("its version", lambda der: der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1)),
+        ("a text in its issuer", lambda der: der.replace(b"\x0c", b"\x4a", 1)),
+        ("its subject", lambda der: der[::-1].replace(b"\x55\x04\x03"[::-1], b"\x55\x04\x80"[::-1], 1)[::-1]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_certificate_that_cannot_be_read_makes_a_verdict(
+    what: str, damage: Callable[[bytes], bytes], authority: Authority, anchors: Anchors, token: bytes
+) -> None:
+    """Whatever the libraries say of a damaged certificate, and whenever, it is a token that proves nothing."""
+    der = authority.certificate().public_bytes(Encoding.DER)
+    damaged = damage(der)
+    assert der != damaged, what
+
+    verdict = judge(with_certificate(token, damaged), STAMPED, anchors)
+
+    assert verdict.outcome is not Outcome.PASSED
 
 
 @given(st.binary(max_size=400))
