@@ -23,7 +23,7 @@ def batches(stamps: StampCounts | None) -> str | None:
     """Say what waits, and what the last time stamp was."""
     if stamps is None:
         return None
-    waits = f"{stamps.waiting:,} batches wait"
+    waits = "1 batch waits" if stamps.waiting == 1 else f"{stamps.waiting:,} batches wait"
     if stamps.waiting_since is not None:
         waits += f", the first since {when(stamps.waiting_since)}"
     if stamps.stamped_at is None:

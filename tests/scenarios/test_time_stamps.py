@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from docbus import Agency
 from docbus.cli import main
+from docbus.errors import ConfigurationError
 from tests.support.agencies import found_exchange
 from tests.support.stamping import beat, hurry, send, stamped, wish
 from tests.support.time_stamps import NAME, Authority, Serving, answer_with, granting, serving_authority
@@ -214,3 +216,15 @@ async def test_the_doctor_asks_the_authority(
     server.answering = answer_with(b"", status=404)
     assert 1 == await run("-C", exchange / "hanoi", "doctor")
     assert "answered with status 404" in capsys.readouterr().out
+
+
+async def test_a_missing_anchor_is_told_before_anything_begins(exchange: Path, authority: Authority) -> None:
+    """A setting that can never work is no outage: whoever begins to send is told, and nothing accepted is lost."""
+    authority.anchor.unlink()
+    async with Agency.open(exchange / "hanoi") as hanoi:
+        accepted = await hanoi.publish(exchange / "letter.txt", to=["000.00.00.H53"], id="letter-1")
+
+        with pytest.raises(ConfigurationError, match="tsa-ca.pem cannot be read"):
+            await hanoi.run(stop=asyncio.Event())
+
+        assert "accepted" == (await hanoi.track(accepted.document_id)).legs[0].state

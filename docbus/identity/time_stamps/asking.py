@@ -56,6 +56,14 @@ class Question:
             TimeStampError: It grants none, or one that proves nothing; the text says why.
         """
         try:
+            return self._accepted(answer, anchors, now_ms, policy)
+        except TimeStampError:
+            raise
+        except Exception as error:
+            raise _refused(f"it cannot be read: {type(error).__name__}: {error}") from error
+
+    def _accepted(self, answer: bytes, anchors: Anchors, now_ms: int, policy: str | None) -> TimeStamp:
+        try:
             response = decode_response(answer)
             if response.status != GRANTED:
                 said = " ".join(response.status_string)[:MAX_SAID_CHARACTERS]
@@ -64,8 +72,8 @@ class Question:
                     hint="Ask whoever runs it; it is asked again until it grants.",
                 )
             stamp = describe(response)
-        except (MalformedError, ValueError) as error:
-            raise _refused(str(error)) from error
+        except MalformedError as error:
+            raise _refused(error.text) from error
         about = imprint_refusal(stamp, self.stamped)
         if about is not None:
             raise _refused(about[1])

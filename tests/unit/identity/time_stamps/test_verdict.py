@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from docbus.errors import ConfigurationError, MalformedError, TimeStampError
 from docbus.identity.time_stamps import anchors as anchors_module
+from docbus.identity.time_stamps import asking
 from docbus.identity.time_stamps.anchors import MAX_ANCHOR_BYTES, MAX_ANCHORS, Anchors
 from docbus.identity.time_stamps.asking import MAX_SAID_CHARACTERS, Question
 from docbus.identity.time_stamps.token import MAX_TOKEN_BYTES, decode_response, describe, read_token, response_of
@@ -252,6 +253,20 @@ def test_garbage_is_refused(garbage: bytes, question: Question, anchors: Anchors
     """What is no time stamp response is refused, with a word why."""
     with pytest.raises(TimeStampError, match="no RFC 3161 response"):
         question.accept(garbage, anchors, now_ms=0)
+
+
+def test_an_error_of_a_library_is_a_refusal(
+    question: Question, answer: bytes, anchors: Anchors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers come over plain HTTP from whoever is on the way: nothing in one may end what sends documents."""
+
+    def surprise(*_arguments: object) -> object:
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr(asking, "describe", surprise)
+
+    with pytest.raises(TimeStampError, match="ZeroDivisionError: surprise"):
+        question.accept(answer, anchors, now_ms=0)
 
 
 def test_a_rejection_is_told_up_to_a_limit(question: Question, anchors: Anchors) -> None:
