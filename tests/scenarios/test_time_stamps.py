@@ -228,3 +228,56 @@ async def test_a_missing_anchor_is_told_before_anything_begins(exchange: Path, a
             await hanoi.run(stop=asyncio.Event())
 
         assert "accepted" == (await hanoi.track(accepted.document_id)).legs[0].state
+
+
+async def test_the_verdict_on_time_is_told_in_words(
+    exchange: Path, authority: Authority, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """People read the same as programs: of the document, and of the directory entry it was signed under."""
+    evidence = await stamped_letter(exchange)
+    await beat(exchange, entries=3)
+    (exchange / "trust.json").unlink()
+    assert 0 == await run("-C", exchange / "auditor", "export", "trust", "-o", exchange / "trust.json")
+    verify = ("-C", exchange / "auditor", "verify", exchange / "letter-1.envelope", "--trust", exchange / "trust.json")
+    capsys.readouterr()
+
+    assert 0 == await run(*verify, "--time-stamp", evidence, "--anchor", authority.anchor)
+    dated = capsys.readouterr().out
+    assert 0 == await run(*verify, "--time-stamp", evidence)
+    undated = capsys.readouterr().out
+
+    assert "time stamp: passed: its signature existed at latest at 20" in dated
+    assert "under which it was made: passed: existed at latest at 20" in dated
+    assert "time stamp: indeterminate: not checked: no anchor was given" in undated
+
+
+async def test_what_cannot_be_exported_is_told(exchange: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is there, a file that is none, evidence that is missing, a document or a file and not both."""
+    await stamped_letter(exchange)
+    export_stamp = ("-C", exchange / "hanoi", "export", "time-stamp")
+    verify, nothing = ("-C", exchange / "auditor", "verify"), exchange / "nothing"
+    for arguments, said in (
+        ((*export_stamp, "letter-1", "-o", exchange / "hanoi"), "cannot be made"),
+        ((*export_stamp, "--envelope", nothing, "-o", nothing), "cannot be read"),
+        ((*export_stamp, "-o", nothing), "name either a document or"),
+        ((*export_stamp, "letter-1", "--envelope", nothing, "-o", nothing), "name either a document or"),
+        (
+            (*verify, exchange / "letter-1.envelope", "--trust", exchange / "trust.json", "--time-stamp", nothing),
+            "cannot be read",
+        ),
+    ):
+        capsys.readouterr()
+        assert 0 != await run(*arguments)
+        assert said in capsys.readouterr().err, arguments
+
+
+async def test_a_registrar_without_its_bus_still_has_a_status(
+    exchange: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the folder knows is told while the directory cannot be read, and the exit code says that it cannot."""
+    (exchange / "bus.db").rename(exchange / "away.db")
+    capsys.readouterr()
+
+    assert 5 == await run("-C", exchange / "registrar", "status")
+
+    assert "trouble with the bus" in capsys.readouterr().out

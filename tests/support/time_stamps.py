@@ -103,6 +103,10 @@ class Authority:
             (folder / name).write_bytes((self.folder / name).read_bytes())
         return other
 
+    def certificate_without_purpose(self) -> x509.Certificate:
+        """Return a certificate of the same name, number and key that names no purpose."""
+        return self._certificate("signer", _name(self.name), self.valid, ca=False)
+
     def certificate(self, *, critical: bool = True, purpose: x509.ObjectIdentifier | None = None) -> x509.Certificate:
         """Return the signer's certificate, or one of the same name, number and key for another purpose."""
         purposes = [ExtendedKeyUsageOID.TIME_STAMPING if purpose is None else purpose]
@@ -180,6 +184,17 @@ def _name(common: str) -> x509.Name:
 def with_certificate(token: bytes, certificate: bytes) -> bytes:
     """Return the token with another certificate in it, DER; its signature stays as it was."""
     return _swap(token, _HOW_DEEP, certificate)
+
+
+def signed_twice(token: bytes) -> bytes:
+    """Return the token with its signer's part in it a second time, DER."""
+    ((_, body),) = elements_in(token)
+    kind, (_, explicit) = elements_in(body)
+    ((_, signed),) = elements_in(explicit)
+    *parts, (tag, signers) = elements_in(signed)
+    other = signers[:-1] + bytes([signers[-1] ^ 1])
+    made = b"".join(element(*part) for part in parts) + element(tag, b"".join(sorted((signers, other))))
+    return element(0x30, element(*kind) + element(0xA0, element(0x30, made)))
 
 
 _HOW_DEEP = (0x30, 0xA0, 0x30, 0xA0)

@@ -238,6 +238,20 @@ def test_an_entry_is_dated_by_a_token_about_it_or_a_later_one(
     assert outcome == (None if verdict is None else verdict.outcome)
 
 
+def test_a_proof_counts_more_than_a_later_doubt(authority: Authority, anchors: Anchors, tmp_path: Path) -> None:
+    """An entry that one token proves stays proven, whatever others there are."""
+    stranger = Authority(tmp_path, name="Somebody else")
+    made = Log()
+    made.beat()
+    made.beat(token_about(stranger, made.stamped(1)))
+    made.beat(token_about(authority, made.stamped(2)))
+    made.beat(token_about(stranger, made.stamped(3)))
+
+    found = [judge_entry(made.snapshot(), position, anchors) for position in (1, 3)]
+
+    assert [Outcome.PASSED, Outcome.INDETERMINATE] == [one.outcome for one in found if one is not None]
+
+
 def test_the_earliest_proof_counts(authority: Authority, anchors: Anchors) -> None:
     """Of two tokens that cover an entry, the one with the earlier time says more."""
     made = Log()

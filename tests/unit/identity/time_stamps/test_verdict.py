@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
@@ -12,18 +13,18 @@ from hypothesis import strategies as st
 from docbus.errors import ConfigurationError, MalformedError, TimeStampError
 from docbus.identity.time_stamps import anchors as anchors_module
 from docbus.identity.time_stamps import asking
+from docbus.identity.time_stamps import verdict as verdict_module
 from docbus.identity.time_stamps.anchors import MAX_ANCHOR_BYTES, MAX_ANCHORS, Anchors
 from docbus.identity.time_stamps.asking import MAX_SAID_CHARACTERS, Question
 from docbus.identity.time_stamps.token import MAX_TOKEN_BYTES, decode_response, describe, read_token, response_of
 from docbus.identity.time_stamps.verdict import Outcome, Reason, judge
 from docbus.limits import MAX_CLOCK_SKEW_MS
-from tests.support.time_stamps import NAME, OTHER_POLICY, POLICY, Authority, element, with_certificate
+from tests.support.time_stamps import NAME, OTHER_POLICY, POLICY, Authority, element, signed_twice, with_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cryptography import x509
 
 STAMPED = b"what existed"
 
@@ -137,6 +138,46 @@ def test_a_certificate_for_something_else_fails(
     other = authority.certificate(critical=critical, purpose=purpose).public_bytes(Encoding.DER)
 
     assert Reason.USAGE is judge(with_certificate(token, other), STAMPED, anchors).reason
+
+
+def test_a_certificate_without_a_purpose_fails(authority: Authority, anchors: Anchors, token: bytes) -> None:
+    """A certificate that may be used for anything was not made for time stamps."""
+    other = authority.certificate_without_purpose().public_bytes(Encoding.DER)
+
+    assert Reason.USAGE is judge(with_certificate(token, other), STAMPED, anchors).reason
+
+
+def test_a_token_with_two_signers_is_not_read(token: bytes, anchors: Anchors) -> None:
+    """Of several signers one could be genuine and another one be looked at."""
+    verdict = judge(signed_twice(token), STAMPED, anchors)
+
+    assert Reason.MALFORMED is verdict.reason
+    assert "2 signers" in verdict.text
+
+
+def test_a_token_from_before_1970_is_not_read(token: bytes, anchors: Anchors) -> None:
+    """A time that is none of docbus's is no time."""
+    at = token.index(b"\x18\x0f20") + 2
+
+    verdict = judge(token[:at] + b"1969" + token[at + 4 :], STAMPED, anchors)
+
+    assert Reason.MALFORMED is verdict.reason
+    assert "no calendar has" in verdict.text
+
+
+def test_a_certificate_that_gives_way_late_is_malformed(
+    token: bytes, anchors: Anchors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries read parts of a certificate only when they are asked for; that is a verdict as well."""
+
+    def unreadable(*_arguments: object) -> None:
+        raise x509.DuplicateExtension("twice", ExtendedKeyUsageOID.TIME_STAMPING)
+
+    monkeypatch.setattr(verdict_module, "_signer_refusal", unreadable)
+
+    verdict = judge(token, STAMPED, anchors)
+
+    assert (Outcome.FAILED, Reason.MALFORMED) == (verdict.outcome, verdict.reason)
 
 
 def test_a_token_without_its_certificate_fails(token: bytes, anchors: Anchors) -> None:
