@@ -5,7 +5,9 @@
     DocbusError                        never raised itself
     ├── ConfigurationError             settings or keys: refuse to start
     │   ├── KeyFileError               a key cannot be read, or is not the granted one
+    │   ├── PinError                   the PIN of a token is missing, wrong or locked
     │   └── LockedError                another process holds what may be held once
+    ├── SignerAwayError                the token that holds a key does not answer      (retriable)
     ├── DocumentError                  refused at the door, nothing was accepted
     │   ├── DocumentTooLargeError
     │   ├── DocumentConflictError      same id, other content
@@ -81,10 +83,23 @@ class KeyFileError(ConfigurationError):
     code = "key_unusable"
 
 
+class PinError(ConfigurationError):
+    """The PIN of a token is missing, wrong or locked; a wrong one is never tried again by this process."""
+
+    code = "pin_refused"
+
+
 class LockedError(ConfigurationError):
     """Another process holds the outbox or the inbox; the text says which."""
 
     code = "locked"
+
+
+class SignerAwayError(DocbusError):
+    """The token that holds a key was pulled, or does not answer; what is to be signed waits for it."""
+
+    code = "signer_away"
+    retriable = True
 
 
 class DocumentError(DocbusError):

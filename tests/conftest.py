@@ -14,6 +14,7 @@ import pytest
 from tests.support import network
 from tests.support.jars import KafkaMissingError
 from tests.support.kafka import running_kafka
+from tests.support.softhsm import SoftHSM, SoftHSMMissingError, running_softhsm
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -23,6 +24,7 @@ ON_LOOPBACK = frozenset({"contract", "faults", "integration", "scenarios"})
 """Folders whose tests may talk to this machine; elsewhere, the mark ``loopback`` is the exception."""
 BROKER = pytest.StashKey[str]()
 MISSING = pytest.StashKey[str]()
+SOFTHSM_MISSING = pytest.StashKey[str]()
 OUTCOMES = pytest.StashKey[list[str]]()
 
 # No deadline: two cores are shared, and a slow example is not a wrong one.
@@ -33,6 +35,10 @@ hypothesis.settings.load_profile("docbus")
 def _kafka_required() -> bool:
     """Whether a run without real Kafka has failed: in continuous integration, or when asked for."""
     return any(os.environ.get(name, "").lower() in {"1", "true"} for name in ("CI", "DOCBUS_REQUIRE_KAFKA"))
+
+
+SOFTHSM_REQUIRED = any(os.environ.get(name, "").lower() in {"1", "true"} for name in ("CI", "DOCBUS_REQUIRE_SOFTHSM"))
+"""Whether a run without SoftHSM has failed, likewise; tests do not see the variable."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,6 +79,19 @@ def kafka(request: pytest.FixtureRequest) -> str:
             pytest.fail(text, pytrace=False)
         pytest.skip(text)
     return stash[BROKER]
+
+
+@pytest.fixture
+def softhsm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SoftHSM]:
+    """Tokens of SoftHSM 2 in the test's own folder; none is there yet."""
+    try:
+        with running_softhsm(tmp_path / "softhsm") as running:
+            yield running
+    except SoftHSMMissingError as error:
+        request.config.stash[SOFTHSM_MISSING] = str(error)
+        if SOFTHSM_REQUIRED:
+            pytest.fail(f"no SoftHSM: {error}", pytrace=False)
+        pytest.skip(f"no SoftHSM: {error}")
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +137,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say loudly what was not tested."""
+    if SOFTHSM_MISSING in config.stash:
+        terminalreporter.section("NOT TESTED ON A TOKEN", sep="!", red=True, bold=True)
+        terminalreporter.line(config.stash[SOFTHSM_MISSING])
+        if not SOFTHSM_REQUIRED:
+            terminalreporter.line("The tests of keys on tokens were skipped. Install softhsm2 to run them.")
     if MISSING not in config.stash:
         return
     terminalreporter.section("NOT TESTED ON REAL KAFKA", sep="!", red=True, bold=True)

@@ -20,6 +20,7 @@ app = typer.Typer(rich_markup_mode=None)
     epilog=examples(
         'docbus -C h37 init --code H37.02.02 --name "Sở Tư pháp" --environment vn --genesis HASH --bus bus.db',
         "docbus -C h37 init --code H37.02.02 --name … --environment vn --genesis HASH --kafka b1:9093 --tls-ca ca.pem",
+        'docbus -C h37 init … --signing-key "pkcs11:token=H37;object=docbus?module-path=/usr/lib/…" --make-signing-key',
         "docbus -C audit init --auditor --environment vn --genesis HASH --kafka broker:9093 --tls-ca ca.pem",
     ),
 )
@@ -33,6 +34,13 @@ def init(
     alias: Annotated[list[str] | None, typer.Option(help="Another code of the same agency; may be repeated.")] = None,
     profile: options.SigningProfile = ProfileName.ES256,
     auditor: Annotated[bool, typer.Option("--auditor", help="A folder without keys, only to read and verify.")] = False,
+    signing_key: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="The signing key on a token, as a pkcs11: URI; without it a file is made."),
+    ] = None,
+    make_signing_key: Annotated[
+        bool, typer.Option("--make-signing-key", help="Make that key on the token, which it never leaves.")
+    ] = False,
     bus: options.BusFile = None,
     kafka: options.Kafka = None,
     tls: options.Tls = False,
@@ -64,13 +72,15 @@ def init(
     from docbus.clock import SystemClock
 
     if auditor:
-        if code or name or alias:
-            raise typer.BadParameter("an auditor's folder has no --code, --name or --alias")
+        if code or name or alias or signing_key:
+            raise typer.BadParameter("an auditor's folder has no --code, --name, --alias or --signing-key")
         found_auditor(session.folder, environment=environment, genesis=genesis, bus=reach)
         _tell_auditor(session, output)
         return
     if not code or not name:
         raise typer.BadParameter("give --code and --name, or --auditor")
+    if make_signing_key and signing_key is None:
+        raise typer.BadParameter("--make-signing-key needs --signing-key, which names the token")
     founded = found_agency(
         session.folder,
         code=code,
@@ -81,6 +91,8 @@ def init(
         clock=SystemClock(),
         profile=profile.profile,
         aliases=alias or (),
+        signing_key=signing_key,
+        make_signing_key=make_signing_key,
     )
     if founded.warning:
         session.warn(founded.warning)

@@ -50,19 +50,34 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
     table(("key", "signs", "here"), [(key, what, "yes" if here else "no") for key, what, here in rows])
 
 
-@app.command("new", epilog=examples("docbus registrar keys new /media/usb/registrar-2.pem"))
+@app.command(
+    "new",
+    epilog=examples(
+        "docbus registrar keys new /media/usb/registrar-2.pem",
+        'docbus registrar keys new "pkcs11:token=R;object=docbus?module-path=/usr/lib/…" --public registrar-2.pub.pem',
+    ),
+)
 def new(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="File for the private key; the public one lies beside it, as .pub.pem.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="File for the private key, the public one lies beside it as .pub.pem; or a pkcs11: URI on a token."
+        ),
+    ],
     *,
+    public: Annotated[Path | None, typer.Option(help="File for the public half of a key on a token.")] = None,
     output: options.Output = Form.TEXT,
 ) -> None:
     """Make a key for the registrar, which is none of its keys until `keys change` names it."""
     session = begin(context)
-    from docbus.client.registrar_keys import make_registrar_key
+    from docbus.client.registrar_keys import make_registrar_key, make_registrar_token_key
+    from docbus.tokens.uri import is_token_uri
 
-    made = make_registrar_key(file)
-    found = {"key": made.key.hex(), "private": str(file), "public": str(made.public)}
+    if is_token_uri(file) != (public is not None):
+        raise typer.BadParameter("--public goes with a pkcs11: URI, and a pkcs11: URI with --public")
+    made = make_registrar_key(Path(file)) if public is None else make_registrar_token_key(file, public)
+    found = {"key": made.key.hex(), "private": file, "public": str(made.public)}
     if output is Form.JSON:
         write_json(found)
     else:

@@ -127,7 +127,7 @@ def _show(found: AgencyStatus) -> None:
     pairs(
         {"directory": _directory(found.directory), "  time-stamped": _stamped(found.directory, found.at)}
         | following
-        | {"certificate": _certificate(found)}
+        | {"certificate": _certificate(found), "  SIGNER AWAY": _signer(found)}
         | work
         | outbox
         | {
@@ -166,6 +166,15 @@ def _certificate(found: AgencyStatus) -> str:
         return "cannot be read"
     left = (ends - found.at) // DAY_MS
     return f"until {when(ends)}" + (f"; SOON: {left:,} days are left" if left < SOON_DAYS else "")
+
+
+def _signer(found: AgencyStatus) -> str | None:
+    """Say why nothing can be signed."""
+    trouble = found.signer_trouble
+    if trouble is None:
+        return None
+    since = "" if trouble.since is None else f", since {when(trouble.since)}"
+    return f"{trouble.text}{since}; what is accepted waits for it"
 
 
 def _outbox(outbox: OutboxCounts, limit: int) -> dict[str, str | None]:

@@ -93,7 +93,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
         """Connect.
 
         Raises:
-            KeyFileError: A key is missing, unreadable, or not the granted one.
+            KeyFileError: A key is missing, unreadable, or not the granted one; a token is asked later.
             IdentityError: The directory does not know the agency or its certificate.
             TransportError: The bus cannot be reached, and this folder has never reached it.
             StorageError: The outbox cannot be opened.
@@ -118,6 +118,7 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
                 database=self.database,
                 transport=self.transport,
                 sealer=sealer,
+                batch_statements=lambda: self._keys.batch_statements,
                 sender=self.id,
                 snapshot=lambda: self.snapshot,
                 clock=self._clock,
@@ -323,4 +324,4 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
 
     async def status(self) -> AgencyStatus:
         """Return what waits, what is missing, and what is in quarantine."""
-        return await agency_status(self, self._clock, self._drain.clock_ahead_ms)
+        return await agency_status(self, self._clock, self._drain.clock_ahead_ms, self._drain.signer_trouble)

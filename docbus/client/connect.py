@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from docbus.identity.overlap import is_retired
 from docbus.identity.signing import open_registrar_signer, open_signer
 from docbus.registry.publish import Registrar
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
+from docbus.tokens.signer import open_token_registrar_signer, open_token_signer
+from docbus.tokens.uri import is_token_uri
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from docbus.clock import Clock
     from docbus.identity.encryption import Decrypter
-    from docbus.identity.signing import Signer
+    from docbus.identity.signing import RegistrarSigner, Signer
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.settings import Settings
     from docbus.transport.port import Transport
@@ -108,8 +111,22 @@ def signer_of_settings(settings: Settings) -> Signer:
     keys = settings.keys
     if keys is None:
         raise ConfigurationError(f"the settings in {settings.folder} have no [keys]")
-    certificate = _certificate(settings.path(keys.certificate))
-    return open_signer(settings.key_uri(keys.signing), certificate.public_bytes(Encoding.DER))
+    return _signer(settings, keys.signing, keys.certificate)
+
+
+def _signer(settings: Settings, uri: str, certificate: Path) -> Signer:
+    der = read_certificate(settings.path(certificate))
+    return open_token_signer(uri, der) if is_token_uri(uri) else open_signer(settings.key_uri(uri), der)
+
+
+def registrar_signer(uri: str) -> RegistrarSigner:
+    """Return the registrar's signer whose private key a URI names; asks a token for its public half, and may block.
+
+    Raises:
+        KeyFileError: The key is missing, unreadable, open to others, or not a signing key.
+        SignerAwayError: Its token is not there, or does not answer.
+    """
+    return open_token_registrar_signer(uri) if is_token_uri(uri) else open_registrar_signer(uri)
 
 
 def next_signer_of_settings(settings: Settings) -> Signer | None:
@@ -121,8 +138,7 @@ def next_signer_of_settings(settings: Settings) -> Signer | None:
     keys = settings.keys
     if keys is None or keys.next_signing is None or keys.next_certificate is None:
         return None
-    certificate = _certificate(settings.path(keys.next_certificate))
-    return open_signer(settings.key_uri(keys.next_signing), certificate.public_bytes(Encoding.DER))
+    return _signer(settings, keys.next_signing, keys.next_certificate)
 
 
 def certificate_end(settings: Settings) -> int | None:
@@ -232,6 +248,7 @@ async def open_registrar(
     Raises:
         ConfigurationError: The folder is not a registrar's.
         KeyFileError: A key is missing or unreadable.
+        SignerAwayError: A key's token is not there.
         TransportError: The bus cannot be reached.
     """
     settings = load_settings(folder)
@@ -243,6 +260,6 @@ async def open_registrar(
     own = settings.registrar
     folders = (own.heartbeat_key,) if beating and own.heartbeat_key is not None else (own.key, own.heartbeat_key)
     named = [settings.key_uri(uri) for uri in folders if uri is not None]
-    signers = [open_registrar_signer(uri) for uri in (*named, *keys)]
+    signers = [await asyncio.to_thread(registrar_signer, uri) for uri in (*named, *keys)]
     async with started_transport(settings) as transport:
         yield Registrar(transport, signers, settings.exchange.genesis_bytes, clock)

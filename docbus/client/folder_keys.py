@@ -24,6 +24,8 @@ from docbus.client.connect import (
 from docbus.envelope.batch import Sealer
 from docbus.errors import ConfigurationError
 from docbus.identity.encryption import Decrypter
+from docbus.producers.outbox import MAX_BATCH_STATEMENTS
+from docbus.producers.signing_pace import TimedSigner
 from docbus.settings import FILE_NAME, load_settings
 from docbus.waiting import wait_for
 
@@ -97,6 +99,7 @@ class FolderKeys:
         # Asked for before the keys are read: what is written meanwhile is seen as another file.
         self._seen = _identity(self._path)
         self._sealers: dict[bytes, Sealer] = {}
+        self._timed: TimedSigner | None = None
         self._settings = settings
         self._signer = signer_of_settings(settings)
         self._next = next_signer_of_settings(settings)
@@ -173,9 +176,15 @@ class FolderKeys:
         sealer = self._sealers.get(signer.certificate)
         if sealer is None:
             settings = self._settings
-            sealer = Sealer(environment=settings.exchange.environment, sender=agency_id(settings), signer=signer)
+            self._timed = TimedSigner(signer, self._clock)
+            sealer = Sealer(environment=settings.exchange.environment, sender=agency_id(settings), signer=self._timed)
             self._sealers = {signer.certificate: sealer}
         return sealer
+
+    @property
+    def batch_statements(self) -> int:
+        """How many statements the next batch may have, by how long the last signature took."""
+        return MAX_BATCH_STATEMENTS if self._timed is None else self._timed.batch_statements
 
     def check(self, sealer: Sealer, snapshot: TrustSnapshot) -> None:
         """Return if recipients would believe what is sealed so.

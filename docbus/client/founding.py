@@ -27,12 +27,16 @@ from docbus.identity.join import fingerprint_of, make_join_request
 from docbus.identity.signing import generate_signing_key, private_key_pem, registrar_signer_of, signer_of
 from docbus.registry.publish import Registrar
 from docbus.settings import FILE_NAME, GENESIS_BYTES, EmbeddedSettings
+from docbus.tokens.certifying import certifying_key
+from docbus.tokens.making import make_token_key
+from docbus.tokens.signer import TokenSigner, open_token_key
 from docbus.wire.profiles import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from docbus.clock import Clock
+    from docbus.identity.signing import Signer
 
 FOLDER_MODE = 0o700
 
@@ -107,6 +111,8 @@ def found_agency(
     clock: Clock,
     profile: int = Profile.ES256,
     aliases: Sequence[str] = (),
+    signing_key: str | None = None,
+    make_signing_key: bool = False,
 ) -> FoundedAgency:
     """Make an agency's keys, certificate, settings and join request; nothing goes over a network.
 
@@ -118,31 +124,43 @@ def found_agency(
         genesis: Hash of the directory's genesis entry, 64 hex digits, from the registrar.
         bus: How to reach the exchange.
         clock: For the certificate's validity.
-        profile: Of the signing key.
+        profile: Of a signing key that is made.
         aliases: Other codes of the same agency, such as its older form.
+        signing_key: ``pkcs11:`` URI of a signing key on a token; without it one is made in a file.
+        make_signing_key: Make that key on the token, which has none of that name.
 
     Raises:
         AgencyCodeError: Not a code.
+        KeyFileError: The token has no such key, or has one that is to be made.
+        PinError: The token's PIN is missing, wrong or locked.
+        SignerAwayError: The token is not there, or does not answer.
         ConfigurationError: The folder has settings already, or the genesis hash is not one.
     """
     agency = AgencyId.parse(code)
     names = tuple(str(AgencyId.parse(alias)) for alias in aliases)
     pinned = _genesis(genesis)
-    signing, encryption = generate_signing_key(profile), generate_encryption_key()
-    certificate = make_certificate(signing, str(agency), now_ms=clock.now_ms())
-    request = make_join_request(
-        signer_of(signing, certificate),
-        environment=environment,
-        genesis=pinned,
-        agency=str(agency),
-        name=name,
-        certificate=certificate,
-        encryption_key=encryption.public_key,
-        now_ms=clock.now_ms(),
-        aliases=names,
-    )
+    encryption = generate_encryption_key()
     with _new_folder(folder) as made:
-        write_new(made, folder / "keys" / "signing.pem", private_key_pem(signing), PRIVATE_MODE)
+        if signing_key is None:
+            key = generate_signing_key(profile)
+            certificate = make_certificate(key, str(agency), now_ms=clock.now_ms())
+            signer: Signer = signer_of(key, certificate)
+            write_new(made, folder / "keys" / "signing.pem", private_key_pem(key), PRIVATE_MODE)
+        else:
+            token_key = make_token_key(signing_key, profile) if make_signing_key else open_token_key(signing_key)
+            certificate = make_certificate(certifying_key(token_key), str(agency), now_ms=clock.now_ms())
+            signer = TokenSigner(key=token_key, certificate=sha256(certificate).digest())
+        request = make_join_request(
+            signer,
+            environment=environment,
+            genesis=pinned,
+            agency=str(agency),
+            name=name,
+            certificate=certificate,
+            encryption_key=encryption.public_key,
+            now_ms=clock.now_ms(),
+            aliases=names,
+        )
         write_new(made, folder / "keys" / "encryption.pem", encryption.pem(), PRIVATE_MODE)
         (folder / "documents").mkdir(exist_ok=True)
         pem = x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
@@ -150,7 +168,7 @@ def found_agency(
         path = folder / f"{agency.code}.join"
         write_new(made, path, request.encode(), PUBLIC_MODE)
         keys: dict[str, object] = {
-            "signing": "file:keys/signing.pem",
+            "signing": signing_key or "file:keys/signing.pem",
             "certificate": "keys/certificate.pem",
             "encryption": ["file:keys/encryption.pem"],
         }

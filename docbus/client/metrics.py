@@ -146,6 +146,11 @@ def figures(status: AgencyStatus, *, now_ms: int) -> Iterator[Figure]:
         None if status.clock_ahead_ms is None else status.clock_ahead_ms / _MS,
     )
     yield _one(
+        "signer_away_seconds",
+        "Seconds for which the token with the signing key has been away; 0 while it signs.",
+        age(None if status.signer_trouble is None else status.signer_trouble.since),
+    )
+    yield _one(
         "certificate_expiry_timestamp_seconds",
         "When the certificate ends under which this agency signs, since 1970.",
         None if status.certificate_expires_at is None else status.certificate_expires_at / _MS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,6 +18,7 @@ from docbus.identity.signing import (
     public_key_bytes,
     registrar_signer_of,
 )
+from docbus.tokens.making import make_token_key
 from docbus.wire.profiles import Profile
 
 if TYPE_CHECKING:
@@ -53,6 +55,26 @@ def make_registrar_key(file: Path, *, profile: int = Profile.ES256) -> MadeKey:
             f"{error.filename} cannot be made: {error.strerror}", hint="Choose another file; nothing is overwritten."
         ) from error
     return MadeKey(registrar_signer_of(private).key, public)
+
+
+def make_registrar_token_key(uri: str, public: Path) -> MadeKey:
+    """Make a key on a token; its public half goes to a file.
+
+    Raises:
+        ConfigurationError: The file is there already, or cannot be written.
+        KeyFileError: The token has such a key already.
+        PinError: The token's PIN is missing, wrong or locked.
+        SignerAwayError: The token is not there, or does not answer.
+    """
+    if public.exists():
+        raise ConfigurationError(f"{public} exists already", hint="Choose another file; nothing is overwritten.")
+    key = make_token_key(uri, Profile.ES256).public_key
+    encoded = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    try:
+        write_new([], public, encoded, PUBLIC_MODE)
+    except OSError as error:
+        raise ConfigurationError(f"{public} cannot be made: {error.strerror}", hint="Choose another file.") from error
+    return MadeKey(sha256(public_key_bytes(key)).digest(), public)
 
 
 def read_registrar_key(file: Path) -> bytes:

@@ -25,6 +25,7 @@ from docbus.identity.join import fingerprint_of, make_join_request
 from docbus.settings import load_settings
 from docbus.storage.content import sync_path
 from docbus.storage.locks import hold
+from docbus.tokens.uri import is_token_uri
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +169,12 @@ def _keys(settings: Settings) -> KeySettings:
 
 def _begin(settings: Settings, profile: int, clock: Clock) -> tuple[str, ...]:
     """Make the keys, and name them in the settings."""
-    _keys(settings)
+    if is_token_uri(_keys(settings).signing):
+        raise ConfigurationError(
+            "the signing key is on a token, and new keys would be made in files",
+            hint="Make a key on the token, and name it as next_signing with its next_certificate under [keys]; then"
+            " `docbus keys rotate` goes on. See docs/how-to/keep-the-signing-key-on-a-token.md.",
+        )
     made = unused_or_new(settings.folder, agency_id(settings), profile, clock)
 
     def name(keys: Any) -> None:

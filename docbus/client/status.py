@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from docbus.client.directory_memory import DirectoryMemory, compare, fetch_after
 from docbus.client.directory_state import DirectoryState, directory_state
 from docbus.client.expiry import ContentExpiry, content_expiry
 from docbus.client.local import open_state
+from docbus.client.signing_token import token_trouble
 from docbus.consumers.overview import LedgerOverview, overview
 from docbus.consumers.subscriber import LOCK_NAME as INBOX_LOCK
 from docbus.errors import DirectoryError, IdentityError, TransportError, WaitTimeoutError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from docbus.clock import Clock
     from docbus.errors import DocbusError
     from docbus.identity.snapshot import TrustSnapshot
+    from docbus.producers.signer_guard import SignerTrouble
     from docbus.settings import Settings
     from docbus.storage.database import Database
     from docbus.transport.port import Transport
@@ -55,6 +58,8 @@ class AgencyStatus:
         trouble: Why the bus cannot be reached or read; everything else is true all the same.
         sending: Which process of this folder sends, or None.
         receiving: Which process of this folder receives, or None.
+        signer_trouble: Why the token with the signing key cannot sign, and since when if this process sends; None if it
+            can, or the key is in a file.
         clock_ahead_ms: By how many milliseconds this process's clock is ahead of the brokers', which stops signing from
             five minutes on; None if it has sent nothing yet, or another process sends.
         expiry: When large content begins to expire that was not fetched; None if the bus cannot be reached.
@@ -79,10 +84,19 @@ class AgencyStatus:
     expiry: ContentExpiry | None
     clock_ahead_ms: float | None = None
     time_stamps: StampCounts | None = None
+    signer_trouble: SignerTrouble | None = None
 
 
-async def agency_status(agency: OpenAgency, clock: Clock, clock_ahead_ms: float | None = None) -> AgencyStatus:
-    """Read the state of an open agency, to which its sending adds by how much the clock is ahead of the brokers'."""
+async def agency_status(
+    agency: OpenAgency,
+    clock: Clock,
+    clock_ahead_ms: float | None = None,
+    signer_trouble: SignerTrouble | None = None,
+) -> AgencyStatus:
+    """Read the state of an open agency.
+
+    Its sending adds by how much the clock is ahead of the brokers', and whether its signer is away.
+    """
     now_ms = clock.now_ms()
     outbox, late, inbox, seen, stamps = await agency.database.read_apart(lambda c: _local(c, agency.settings, now_ms))
     lag: dict[int, int] | None = None
@@ -112,6 +126,7 @@ async def agency_status(agency: OpenAgency, clock: Clock, clock_ahead_ms: float 
         expiry=expiry,
         clock_ahead_ms=clock_ahead_ms,
         time_stamps=stamps,
+        signer_trouble=signer_trouble,
     )
 
 
@@ -169,6 +184,7 @@ async def _folder_status(settings: Settings, database: Database, agency: str, no
         receiving=holder_of(settings.folder / INBOX_LOCK),
         expiry=expiry,
         time_stamps=stamps,
+        signer_trouble=await asyncio.to_thread(token_trouble, settings),
     )
 
 

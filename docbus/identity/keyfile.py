@@ -27,6 +27,12 @@ def path_of(uri: str) -> Path:
     Raises:
         KeyFileError: Another scheme, or no path.
     """
+    if uri.lower().startswith("pkcs11:"):
+        # Not repeated: it may have a PIN in it.
+        raise KeyFileError(
+            "a pkcs11: URI stands where only a file can be",
+            hint="Signing keys and the registrar's keys may be on a token; decryption keys and PINs are in files.",
+        )
     if not uri.startswith(_SCHEME):
         raise KeyFileError(
             f"the key {uri!r} has a scheme that this version does not read",

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from docbus.errors import StorageError
+from docbus.errors import SignerAwayError, StorageError
 from docbus.producers.epochs import ensure_epochs
+from docbus.producers.outbox import MAX_BATCH_STATEMENTS
 from docbus.producers.pauses import Pause, jitter
 from docbus.producers.pruning import KEEP_SETTLED_MS, PRUNE_COPIES, PRUNE_EVERY_SECONDS, prune
 from docbus.producers.rounds import Rounds
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from docbus.clock import Clock
     from docbus.envelope.batch import Sealer
     from docbus.identity.snapshot import TrustSnapshot
+    from docbus.producers.signer_guard import SignerTrouble
     from docbus.producers.turns import SealingKeys
     from docbus.storage.database import Database
     from docbus.transport.port import Transport
@@ -64,6 +66,7 @@ class Drain:
         content: Where large content is kept; ``content`` beside the database if left out.
         keep_settled_ms: Milliseconds for which envelopes of settled copies are kept.
         stamped: Whether the batches wait for time stamps.
+        batch_statements: Gives how many statements the next batch may have.
         factor: Jitter of pauses.
         keys: Choose what seals, from one batch to the next; ``sealer`` always does without.
     """
@@ -80,6 +83,7 @@ class Drain:
         content: ContentFolder | None = None,
         keep_settled_ms: int = KEEP_SETTLED_MS,
         stamped: bool = False,
+        batch_statements: Callable[[], int] = lambda: MAX_BATCH_STATEMENTS,
         factor: Callable[[], float] = jitter,
         keys: SealingKeys | None = None,
     ) -> None:
@@ -95,6 +99,7 @@ class Drain:
             stamp=lambda: transport.stamp,
             stamped=stamped,
             keys=keys,
+            batch_statements=batch_statements,
         )
         self._make_sender = partial(
             Sender, database=database, transport=transport, sender=sender, clock=clock, factor=factor
@@ -120,6 +125,11 @@ class Drain:
     def clock_ahead_ms(self) -> float | None:
         """Milliseconds by which the clock is ahead of the brokers'; None if they have acknowledged nothing yet."""
         return self._sealing.clock_ahead_ms
+
+    @property
+    def signer_trouble(self) -> SignerTrouble | None:
+        """Why nothing can be signed, if the signer is away."""
+        return self._sealing.signer.trouble
 
     def wake(self) -> None:
         """Say, on the loop, that something was put into the outbox; without it the loop finds out by itself."""
@@ -151,7 +161,7 @@ class Drain:
                     if trouble is not None:
                         await wait_for(stop, trouble.until - self._clock.monotonic())
                     elif rounds.idle:
-                        await self._sleep(version, rounds.sender.wait())
+                        await self._sleep(version, rounds.wait())
                 await asyncio.wait({uploading})
                 uploading.result()
                 await self._finish(rounds)
@@ -171,6 +181,7 @@ class Drain:
             LockedError: Another process drains this outbox.
             TransportError: No broker answers; nothing accepted is lost.
             StorageError: The outbox cannot be written, for example because the disk is full.
+            SignerAwayError: The signer is away; nothing accepted is lost.
         """
         sent = 0
         async with self._holding() as rounds:
@@ -180,6 +191,8 @@ class Drain:
                     sent += await rounds.next()
                 if rounds.sender.outage is not None:
                     raise rounds.sender.outage
+                if self.signer_trouble is not None:
+                    raise SignerAwayError(self.signer_trouble.text, hint=self.signer_trouble.hint)
                 # What needs no upload goes first; then what was held, and what was behind it. That may be let go also
                 # without any part's being sent: all were there already, or content is lost.
                 uploaded = await self._uploader.upload_all()

@@ -50,6 +50,11 @@ class Rounds:
         """Whether everything is sent, or all that is left is in a pause after a failure."""
         return self.idle and self.sender.wait() != 0.0
 
+    def wait(self) -> float | None:
+        """Return the seconds until an idle round may find something to do; None if nobody knows."""
+        waits = [wait for wait in (self.sender.wait(), self._sealing.signer.wait()) if wait is not None]
+        return min(waits, default=None)
+
     async def next(self) -> int:
         """Do one round; return how many statements were acknowledged.
 

@@ -15,12 +15,13 @@ from docbus.clock import no_earlier
 from docbus.envelope.batch import Draft, StreamHead
 from docbus.envelope.envelope import Hint
 from docbus.envelope.statement import FIRST_PREVIOUS, LANES
-from docbus.errors import AgencyClosedError, IdentityError, UnknownAgencyError
+from docbus.errors import AgencyClosedError, IdentityError, SignerAwayError, UnknownAgencyError
 from docbus.producers.batch_stamps import note_batch
 from docbus.producers.clock_guard import ClockGuard
 from docbus.producers.delegations import delegation_error
 from docbus.producers.epochs import count_batch, current_epochs, open_stream, stream_heads, write_mark
 from docbus.producers.outbox import MAX_BATCH_STATEMENTS, WaitingCopy, fail_copies, read_waiting
+from docbus.producers.signer_guard import SignerGuard
 from docbus.producers.states import LANE_DOCUMENTS
 from docbus.producers.turns import Turns
 from docbus.producers.unsent import SealedCopy
@@ -81,7 +82,9 @@ class Sealing:
         snapshot: Gives the newest trust snapshot.
         clock: For times.
         stamp: What the brokers said last of the time.
+        stamped: Whether the batches wait for time stamps.
         keys: Choose what seals, batch by batch.
+        batch_statements: Gives how many statements the next batch may have.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Sealing:
         stamp: Callable[[], Stamp | None] = lambda: None,
         stamped: bool = False,
         keys: SealingKeys | None = None,
+        batch_statements: Callable[[], int] = lambda: MAX_BATCH_STATEMENTS,
     ) -> None:
         self._database = database
         self._turns = Turns(database, sealer, clock, keys)
@@ -102,6 +106,9 @@ class Sealing:
         self._stamped = stamped
         self._told: int | None = None
         self._guard = ClockGuard(clock, stamp)
+        self._batch_statements = batch_statements
+        self.signer = SignerGuard(clock)
+        """Whether what signs is there."""
 
     @property
     def clock_ahead_ms(self) -> float | None:
@@ -112,26 +119,36 @@ class Sealing:
         """Seal and store the next batch; blocks.
 
         Returns:
-            The batch, durable; without copies and failures when nothing waits, the agency is suspended, or its
-            clock is ahead.
+            The batch, durable; without copies and failures when nothing waits, the agency is suspended, its clock is
+            ahead, or its signer is away.
 
         Raises:
             StorageError: It could not be stored; everything waits as before.
+            ConfigurationError: The signer's key cannot be used, or its PIN; everything waits as before.
         """
         snapshot = self.attend()
+        if self.signer.wait() is not None:
+            return SealedBatch([], 0)
         room = self._guard.room()
         if room == 0:
             return SealedBatch([], 0)
         for _ in range(_ATTEMPTS):
-            waiting, ground = self._database.read_now(partial(_read, room or MAX_BATCH_STATEMENTS))
+            waiting, ground = self._database.read_now(partial(_read, room or self._batch_statements()))
             if not waiting:
+                self.signer.back(signed=False)
                 break
             self._turns.check(snapshot)
             if self._is_suspended(snapshot):
                 break
             now_ms = no_earlier(self._clock, snapshot.made_at)
             able, failed = examine(waiting, snapshot, sender=self._turns.sealer.sender, now_ms=now_ms)
-            sealed = self._seal(able, ground, snapshot, now_ms) if able else []
+            try:
+                sealed = self._seal(able, ground, snapshot, now_ms) if able else []
+            except SignerAwayError as error:
+                self.signer.away(error)
+                break
+            if sealed:
+                self.signer.back()
             try:
                 copies, batches = self._database.write_now(
                     _Storing(able, sealed, ground, failed, now_ms, stamped=self._stamped).store

@@ -7,6 +7,7 @@ process that wrote it finds out when it reads back, and says so.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,9 @@ class Appending:
                 change=change,
             )
         )
-        value = entries.sign_entry(entry, signers_for(change, self._signers, snapshot.registrar))
+        # A token may take its time.
+        signers = signers_for(change, self._signers, snapshot.registrar)
+        value = await asyncio.to_thread(entries.sign_entry, entry, signers)
         try_entry(self._reader.replay.copy(), value)
         digest = entries.entry_hash(entry)
         await self._append(value, position, digest)

@@ -10,6 +10,7 @@ HOMES = {
     "aiokafka": ("docbus.transport.kafka",),
     "fastavro": ("docbus.wire.",),
     "holidays": ("docbus.documents.calendar",),
+    "pkcs11": ("docbus.tokens.",),
     "prometheus_client": ("docbus.client.metrics",),
     "pydantic": ("docbus.settings",),
     "pydantic_settings": ("docbus.settings",),

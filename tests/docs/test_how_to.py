@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from docbus import Delivery
+    from tests.support.softhsm import SoftHSM
 
 HANOI = "vn:H26"
 TAYNINH = "000.00.00.H53"
@@ -46,6 +47,7 @@ CHANGE = "docs/how-to/recall-update-replace.md"
 IMPORT = "docs/how-to/import-an-agency-list.md"
 KAFKA = "docs/how-to/run-on-kafka.md"
 LARGE = "docs/how-to/send-large-documents.md"
+TOKEN = "docs/how-to/keep-the-signing-key-on-a-token.md"
 LARGE_BYTES = 2_000_000
 
 
@@ -370,6 +372,11 @@ async def test_large_document_goes_from_a_stream_into_a_sink(exchange: Path) -> 
     ]
     assert ("received", "", "") == (journey.legs[0].state, errors, sink_errors)
     assert [scan] == archived(exchange)
+
+
+def test_signing_key_is_kept_on_a_token(exchange: Path, softhsm: SoftHSM) -> None:
+    """The commands make a token, let an agency join with it and send, and give the registrar another."""
+    assert [] == wrong_lines(TOKEN, exchange)
 
 
 def test_list_is_imported(exchange: Path) -> None:

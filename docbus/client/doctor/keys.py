@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from docbus.client.connect import signer_of_settings
+from docbus.client.connect import registrar_signer, signer_of_settings
 from docbus.client.doctor.diagnosis import Diagnosis, failed, passed, refused
-from docbus.errors import ConfigurationError
+from docbus.client.doctor.token import token_key
+from docbus.errors import ConfigurationError, SignerAwayError
 from docbus.identity.encryption import open_decrypter
-from docbus.identity.signing import open_registrar_signer
+from docbus.tokens.uri import is_token_uri
 from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _NAMED = "Name files that this user may read under [keys] in docbus.toml."
 
 def signing_key(settings: Settings) -> tuple[Diagnosis, Signer | None]:
     """Tell whether the key can sign, and is the certificate's; return it as well."""
+    if settings.keys is not None and is_token_uri(settings.keys.signing):
+        return token_key(settings, SIGNING)
     try:
         signer = signer_of_settings(settings)
     except ConfigurationError as error:
@@ -57,7 +60,7 @@ def registrar_key(settings: Settings, check: str, uri: str) -> tuple[Diagnosis, 
         uri: Which key.
     """
     try:
-        signer = open_registrar_signer(settings.key_uri(uri))
-    except ConfigurationError as error:
+        signer = registrar_signer(settings.key_uri(uri))
+    except (ConfigurationError, SignerAwayError) as error:
         return refused(check, error, "Name a file that this user may read under [registrar] in docbus.toml."), None
     return passed(check, f"{PROFILES[signer.profile].name}, {signer.key.hex()[:16]}…"), signer

@@ -16,6 +16,7 @@ from docbus.identity.time_stamps.gap import Gap
 from docbus.producers.batch_stamps import StampCounts
 from docbus.producers.journey import RefusedCopy
 from docbus.producers.overdue import OverdueDocument, OverdueStage
+from docbus.producers.signer_guard import SignerTrouble
 from tests.support.outbox import ANNA, NOW_MS
 from tests.support.status import empty_status
 
@@ -38,6 +39,18 @@ def test_overdue_stands_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["OVERDUE,", "not", "received", "1,200,", "the", "first", "since", "2026-11-23T08:00:00Z"] in printed
     assert ["a", "H37", "not", "received", "2026-11-23T08:00:00Z"] in printed
+
+
+def test_signer_that_is_away_stands_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Why nothing is signed, and since when, stands there and in JSON; nothing is said while all is well."""
+    away = SignerTrouble("the token H26 is not there", "Put it back.", NOW_MS - HOUR_MS)
+    _show(empty_status(tmp_path, signer_trouble=away))
+    _show(empty_status(tmp_path))
+
+    (shown,) = [line for line in capsys.readouterr().out.splitlines() if "SIGNER" in line]
+    assert "the token H26 is not there, since 2026-11-23T08:00:00Z; what is accepted waits for it" in shown
+    told = plain(empty_status(tmp_path, signer_trouble=away))["signer_trouble"]
+    assert {"text": away.text, "hint": away.hint, "since": "2026-11-23T08:00:00.000Z"} == told
 
 
 def test_nothing_is_said_of_what_is_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from docbus.identity.snapshot import Freshness
 from docbus.identity.time_stamps.gap import Gap
 from docbus.producers.batch_stamps import StampCounts
 from docbus.producers.overdue import OverdueStage
+from docbus.producers.signer_guard import SignerTrouble
 from tests.support.outbox import NOW_MS, FakeClock
 from tests.support.status import empty_status
 
@@ -51,6 +52,17 @@ def exposition(status: AgencyStatus | None, port: int = 0) -> Exposition:
     made = Exposition(("127.0.0.1", port), clock=FakeClock(ms=NOW_MS + 2000))
     made.latest = status
     return made
+
+
+@pytest.mark.parametrize(("since", "seconds"), [(NOW_MS - 3000, 5.0), (None, 0.0)])
+def test_signer_that_is_away_ages(tmp_path: Path, since: int | None, seconds: float) -> None:
+    """For how long nothing could be signed goes on by the clock; 0 if that is not known."""
+    trouble = SignerTrouble("the token is not there", None, since)
+
+    away = samples(exposition(empty_status(tmp_path, signer_trouble=trouble)))
+    well = samples(exposition(empty_status(tmp_path)))
+
+    assert (seconds, 0.0) == tuple(found["docbus_signer_away_seconds", ""] for found in (away, well))
 
 
 def test_nothing_is_said_before_the_first_look() -> None:

@@ -39,13 +39,21 @@ def test_path_is_what_follows_the_scheme(uri: str, path: str) -> None:
     assert path == str(path_of(uri))
 
 
-@pytest.mark.parametrize("uri", ["", "file:", "key.pem", "pkcs11:object=seal", "http://host/key", "file:a\x00b"])
+@pytest.mark.parametrize("uri", ["", "file:", "key.pem", "http://host/key", "file:a\x00b"])
 def test_other_uri_is_refused(uri: str) -> None:
     """Another scheme, or none, is not read as a path."""
     with pytest.raises(KeyFileError) as caught:
         path_of(uri)
 
     assert "Name a PEM file as file:/path/to/key.pem." == caught.value.hint
+
+
+def test_a_token_where_a_file_has_to_be_is_refused_and_not_repeated() -> None:
+    """A decryption key is none of a token's, and a PIN that somebody put into its URI is not shown."""
+    with pytest.raises(KeyFileError, match="where only a file can be") as caught:
+        path_of("pkcs11:token=a;object=b?pin-value=1357")
+
+    assert "1357" not in caught.value.text
 
 
 def test_keys_are_read_in_order(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""A key on a token as the builder of certificates wants it, so that it can sign a certificate for itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from docbus.identity.signing import PrivateKey
+    from docbus.tokens.signer import TokenKey
+
+
+def certifying_key(key: TokenKey) -> PrivateKey:
+    """Return a key with which :func:`docbus.identity.certificates.make_certificate` can sign.
+
+    The builder takes any object of cryptography's interfaces. It asks for the public half and for signatures, with RSA
+    after PKCS #1 version 1.5, which is what certificates have.
+    """
+    public_key = key.public_key
+    return _ECKey(key, public_key) if isinstance(public_key, ec.EllipticCurvePublicKey) else _RSAKey(key, public_key)
+
+
+class _ECKey(ec.EllipticCurvePrivateKey):
+    def __init__(self, key: TokenKey, public_key: ec.EllipticCurvePublicKey) -> None:
+        self._key = key
+        self._public_key = public_key
+
+    @override
+    def sign(self, tbs: Any, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
+        return self._key.sign(bytes(tbs))
+
+    @override
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        return self._public_key
+
+    @property
+    @override
+    def curve(self) -> ec.EllipticCurve:
+        return self._public_key.curve
+
+    @property
+    @override
+    def key_size(self) -> int:
+        return self._public_key.key_size
+
+    @override
+    def exchange(self, *_: Any) -> NoReturn:
+        _stays()
+
+    @override
+    def private_numbers(self) -> NoReturn:
+        _stays()
+
+    @override
+    def private_bytes(self, *_: Any) -> NoReturn:
+        _stays()
+
+    @override
+    def __copy__(self) -> _ECKey:
+        return self
+
+    @override
+    def __deepcopy__(self, memo: Any) -> _ECKey:
+        return self
+
+
+class _RSAKey(rsa.RSAPrivateKey):
+    def __init__(self, key: TokenKey, public_key: Any) -> None:
+        self._key = key
+        self._public_key: rsa.RSAPublicKey = public_key
+
+    @override
+    def sign(self, tbs: Any, padding: Any, algorithm: Any) -> bytes:
+        return self._key.module.use(self._key.uri, lambda key: _sign_pkcs1(key, bytes(tbs)))
+
+    @override
+    def public_key(self) -> rsa.RSAPublicKey:
+        return self._public_key
+
+    @property
+    @override
+    def key_size(self) -> int:
+        return self._public_key.key_size
+
+    @override
+    def decrypt(self, *_: Any) -> NoReturn:
+        _stays()
+
+    @override
+    def private_numbers(self) -> NoReturn:
+        _stays()
+
+    @override
+    def private_bytes(self, *_: Any) -> NoReturn:
+        _stays()
+
+    @override
+    def __copy__(self) -> _RSAKey:
+        return self
+
+    @override
+    def __deepcopy__(self, memo: Any) -> _RSAKey:
+        return self
+
+
+def _sign_pkcs1(key: Any, tbs: bytes) -> bytes:
+    from pkcs11 import Mechanism
+
+    signature: bytes = key.sign(tbs, mechanism=Mechanism.SHA256_RSA_PKCS)
+    return signature
+
+
+def _stays() -> NoReturn:
+    raise UnsupportedAlgorithm("a private key on a token stays there")

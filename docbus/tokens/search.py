@@ -1,0 +1,117 @@
+"""Finding a token, and on it a key, by what a URI says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from docbus.errors import IdentityError, KeyFileError, SignerAwayError
+from docbus.identity.signing import load_public_key, public_key_bytes
+
+if TYPE_CHECKING:
+    import pkcs11
+    from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class in spite of its name
+
+    from docbus.identity.signing import PublicKey
+    from docbus.tokens.uri import TokenUri
+
+
+class TokenAbsentError(SignerAwayError):
+    """No slot has the token: it is away, or came after the library had looked, which some do only when they begin."""
+
+
+def find_token(library: Library, uri: TokenUri) -> pkcs11.Token:
+    """Return the token that a URI names.
+
+    Raises:
+        TokenAbsentError: It is not there.
+        KeyFileError: Several are meant.
+    """
+    found = [token for slot in library.get_slots(token_present=True) if _is_meant(token := slot.get_token(), uri)]
+    if not found:
+        raise TokenAbsentError(
+            f"{uri.token_text} is not there",
+            hint="Put the token back, or correct the key's URI if it has another name.",
+        )
+    if len(found) > 1:
+        raise KeyFileError(
+            f"{uri.token_text} means {len(found)} tokens",
+            hint="Add serial= to the key's URI, which tells tokens of one label apart.",
+        )
+    return found[0]
+
+
+def _is_meant(token: pkcs11.Token, uri: TokenUri) -> bool:
+    asked = (
+        (uri.token, token.label),
+        (uri.serial, token.serial.decode("utf-8", "replace")),
+        (uri.manufacturer, token.manufacturer_id),
+        (uri.model, token.model),
+        (uri.slot_id, token.slot.slot_id),
+    )
+    return all(wanted is None or wanted == found for wanted, found in asked)
+
+
+def find_private_key(session: pkcs11.Session, uri: TokenUri) -> Any:
+    """Return the private key that a URI names; the session is logged in.
+
+    Raises:
+        KeyFileError: There is none, or there are several.
+    """
+    from pkcs11 import ObjectClass
+
+    found = _objects(session, uri, ObjectClass.PRIVATE_KEY)
+    if len(found) != 1:
+        how_many = "several keys that are" if found else "no private key that is"
+        raise KeyFileError(
+            f"{uri.token_text} has {how_many} {uri.key_text}",
+            hint="Correct object and id in the key's URI; `p11tool --login --list-all-privkeys` shows what is there.",
+        )
+    return found[0]
+
+
+def find_public_key(session: pkcs11.Session, uri: TokenUri) -> PublicKey | None:
+    """Return the public half of the key that a URI names, if the token shows it without a PIN.
+
+    Raises:
+        KeyFileError: There are several, or it is none that may sign.
+    """
+    from pkcs11 import ObjectClass
+
+    found = _objects(session, uri, ObjectClass.PUBLIC_KEY)
+    if len(found) > 1:
+        raise KeyFileError(f"{uri.token_text} has several keys that are {uri.key_text}", hint="Name the key by its id.")
+    return public_key_of(found[0], uri) if found else None
+
+
+def public_key_of(found: Any, uri: TokenUri) -> PublicKey:
+    """Return a public key of a token.
+
+    Raises:
+        KeyFileError: It is none that may sign.
+    """
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+    from pkcs11 import KeyType
+    from pkcs11.util.ec import encode_ec_public_key
+    from pkcs11.util.rsa import encode_rsa_public_key
+
+    encode = {KeyType.EC: encode_ec_public_key, KeyType.RSA: encode_rsa_public_key}.get(found.key_type)
+    if encode is None:
+        raise KeyFileError(f"{uri.key_text} on {uri.token_text} is of another kind than EC and RSA")
+    try:
+        return load_public_key(public_key_bytes(load_der_public_key(encode(found))))
+    except ValueError:
+        raise KeyFileError(f"{uri.key_text} on {uri.token_text} is a key that cannot be read") from None
+    except IdentityError as error:
+        raise KeyFileError(f"{uri.key_text} on {uri.token_text} is {error.text}") from None
+
+
+def _objects(session: pkcs11.Session, uri: TokenUri, kind: pkcs11.ObjectClass) -> list[Any]:
+    from pkcs11 import Attribute
+
+    wanted: dict[Attribute, Any] = {Attribute.CLASS: kind}
+    if uri.key_label is not None:
+        wanted[Attribute.LABEL] = uri.key_label
+    if uri.key_id is not None:
+        wanted[Attribute.ID] = uri.key_id
+    # To its end: a search that is left open would be in the way of the next.
+    return list(session.get_objects(wanted))

@@ -1,0 +1,166 @@
+"""What status, metrics and doctor say of a signing key on a token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docbus.client.connect import signer_of_settings
+from docbus.client.doctor.diagnosis import Diagnosis, Outcome
+from docbus.client.doctor.keys import SIGNING, registrar_key, signing_key
+from docbus.client.founding import found_agency
+from docbus.client.registrar_keys import make_registrar_token_key
+from docbus.client.signing_token import token_trouble
+from docbus.clock import SystemClock
+from docbus.errors import ConfigurationError, KeyFileError
+from docbus.settings import EmbeddedSettings, load_settings
+from docbus.tokens.signer import open_token_key
+from docbus.wire.profiles import Profile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docbus.settings import Settings
+    from tests.support.softhsm import SoftHSM
+
+GENESIS = "ab" * 32
+
+
+def found(folder: Path, uri: str | None, *, make: bool = True) -> Settings:
+    """Found an agency with its signing key on a token."""
+    found_agency(
+        folder,
+        code="H26",
+        name="Hà Nội",
+        environment="test",
+        genesis=GENESIS,
+        bus=EmbeddedSettings(file=folder.parent / "bus.db"),
+        clock=SystemClock(),
+        signing_key=uri,
+        make_signing_key=make,
+    )
+    return load_settings(folder)
+
+
+@pytest.fixture
+def settings(softhsm: SoftHSM, tmp_path: Path) -> Settings:
+    """Return those of an agency whose key is on a token."""
+    softhsm.initialise("H26")
+    return found(tmp_path / "hanoi", softhsm.uri("H26", pin_source=f"file:{softhsm.pin_file()}"))
+
+
+def change_uri(settings: Settings, old: str, new: str) -> Settings:
+    """Change something in the key's URI."""
+    path = settings.folder / "docbus.toml"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    return load_settings(settings.folder)
+
+
+def test_doctor_sees_token_key_and_certificate(settings: Settings) -> None:
+    """All is well, and no PIN was needed to see it."""
+    diagnosis, signer = signing_key(settings)
+
+    assert signer is not None
+    assert (Outcome.PASSED, None) == (diagnosis.outcome, token_trouble(settings))
+    assert "ES256 on token H26, serial " in diagnosis.found
+    assert f"belongs to certificate {signer.certificate.hex()[:16]}" in diagnosis.found
+
+
+def test_doctor_says_that_the_token_is_away(settings: Settings, softhsm: SoftHSM) -> None:
+    """So does the status, which is bounded and needs no PIN either."""
+    softhsm.pull()
+    for module in (signer_of_settings(settings).key.module,):  # type: ignore[attr-defined]
+        module.close()
+
+    trouble, (diagnosis, signer) = token_trouble(settings), signing_key(settings)
+
+    assert (Outcome.FAILED, None) == (diagnosis.outcome, signer)
+    assert "cannot begin" in diagnosis.found
+    assert trouble is not None
+
+
+def test_doctor_says_that_the_key_is_another_ones(settings: Settings, softhsm: SoftHSM, tmp_path: Path) -> None:
+    """A key that does not belong to the certificate is found without a signature."""
+    found(tmp_path / "other", softhsm.uri("H26", "other", pin_source=f"file:{softhsm.pin_file()}"))
+
+    diagnosis, signer = signing_key(change_uri(settings, "object=docbus", "object=other"))
+
+    assert (Outcome.FAILED, None) == (diagnosis.outcome, signer)
+    assert "object=other does not belong to certificate" in diagnosis.found
+
+
+def test_doctor_warns_where_the_token_does_not_show_the_key(settings: Settings) -> None:
+    """Whether a key is there that has no public half beside it, nobody can tell without the PIN."""
+    diagnosis, signer = signing_key(change_uri(settings, "object=docbus", "object=hidden"))
+
+    assert Outcome.WARNING is diagnosis.outcome
+    assert signer is not None
+    assert "does not show the public half of the key object=hidden" in diagnosis.found
+
+
+def test_doctor_looks_at_the_file_with_the_pin(settings: Settings, softhsm: SoftHSM) -> None:
+    """A PIN that others can read is found, with the remedy."""
+    (softhsm.folder / "pin").chmod(0o644)
+
+    diagnosis, _ = signing_key(settings)
+
+    assert (Outcome.FAILED, f"chmod 600 {softhsm.folder / 'pin'}") == (diagnosis.outcome, diagnosis.remedy)
+
+
+def test_what_cannot_be_used_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
+    """A library that is not there, and a URI with a PIN, are named by doctor and status."""
+    settings = found(tmp_path / "hanoi", None)
+
+    for uri, text in (
+        ("pkcs11:token=a;object=b?module-path=/nowhere/token.so", "/nowhere/token.so is not there"),
+        ("pkcs11:token=a;object=b?module-path=/nowhere/token.so&pin-value=1357", "has pin-value"),
+    ):
+        changed = change_uri(settings, settings.keys.signing if settings.keys else "", uri)
+        diagnosis, signer = signing_key(changed)
+        assert (Outcome.FAILED, None, SIGNING) == (diagnosis.outcome, signer, diagnosis.check)
+        assert text in diagnosis.found
+        trouble = token_trouble(changed)
+        assert trouble is not None
+        assert text in trouble.text
+        assert "1357" not in f"{diagnosis} {trouble}"
+        settings = changed
+
+
+def test_key_in_a_file_is_never_away(tmp_path: Path) -> None:
+    """Nothing is asked where there is no token."""
+    assert None is token_trouble(found(tmp_path / "hanoi", None))
+
+
+def test_agency_joins_with_a_key_that_is_on_the_token(settings: Settings, softhsm: SoftHSM, tmp_path: Path) -> None:
+    """Without being told to make one, the key that is there is taken; to make it again is refused, and leaves none."""
+    uri = softhsm.uri("H26", pin_source=f"file:{softhsm.pin_file()}")
+
+    taken = found(tmp_path / "again", uri, make=False)
+    with pytest.raises(KeyFileError, match="already"):
+        found(tmp_path / "twice", uri)
+
+    key = open_token_key(uri)
+    for one in (settings, taken):
+        signer = signer_of_settings(one)
+        assert Profile.ES256 == signer.profile
+        assert signer.key.public_key == key.public_key  # type: ignore[attr-defined]
+    assert [] == [path for path in (tmp_path / "twice").rglob("*") if path.is_file()]
+
+
+def test_registrars_key_on_a_token_is_looked_at(settings: Settings, softhsm: SoftHSM, tmp_path: Path) -> None:
+    """The doctor shows a registrar's key by its digest, also where it is on a token, and says if that is away."""
+    softhsm.initialise("registrar")
+    uri = softhsm.uri("registrar", pin_source=f"file:{softhsm.pin_file()}")
+    made = make_registrar_token_key(uri, tmp_path / "registrar.pub.pem")
+    with pytest.raises(ConfigurationError, match="exists already"):
+        make_registrar_token_key(uri, tmp_path / "registrar.pub.pem")
+
+    there = registrar_key(settings, "registrar key", uri)
+    missing = registrar_key(settings, "registrar key", uri.replace("token=registrar", "token=nobody"))
+
+    assert Diagnosis(check="registrar key", outcome=Outcome.PASSED, found=f"ES256, {made.key.hex()[:16]}…") == there[0]
+    assert (Outcome.FAILED, None) == (missing[0].outcome, missing[1])
+    assert "token=nobody is not there" in missing[0].found
