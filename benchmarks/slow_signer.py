@@ -1,7 +1,8 @@
 """How many documents a second go out under a key that signs five times a second, as smart cards do.
 
-``.venv/bin/python -m benchmarks.slow_signer`` uses an embedded bus in a temporary folder; nothing else is needed. What
-is measured is accepted durably, encrypted, signed and stored on the bus, for documents of 1 KB to one recipient.
+``.venv/bin/python -m benchmarks.slow_signer`` uses an embedded bus in a temporary folder, and nothing else is needed;
+``--kafka host:port`` uses brokers without a directory yet. What is measured is accepted durably, encrypted, signed and
+acknowledged, for documents of 1 KB to one recipient.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from docbus.client.trial import found_exchange
 from docbus.clock import SystemClock
 from docbus.documents.document import Document
 from docbus.documents.file import File
-from docbus.settings import EmbeddedSettings
+from docbus.settings import EmbeddedSettings, KafkaServerSettings
 
 if TYPE_CHECKING:
+    from docbus.client.connect import Bus
     from docbus.identity.signing import Signer
     from docbus.producers.signing_pace import TimedSigner
 
@@ -69,9 +71,8 @@ class SlowSigner:
         return signatures
 
 
-async def measure(folder: Path, rate: float, count: int) -> tuple[float, SlowSigner]:
+async def measure(folder: Path, bus: Bus, rate: float, count: int) -> tuple[float, SlowSigner]:
     """Return the seconds from the first call of ``publish`` until all is sent, and the signer."""
-    bus = EmbeddedSettings(file=folder / "bus.db")
     await found_exchange(folder, AGENCIES, environment="bench", bus=bus, clock=SystemClock())
     content = os.urandom(SIZE)
     async with Agency.open(folder / SENDER) as sender:
@@ -100,11 +101,15 @@ def main() -> None:
     """Measure once, and print a line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=5.0, help="signatures a second")
+    parser.add_argument("--kafka", help="host:port; an embedded bus without it")
     parser.add_argument("--documents", type=int, default=COUNT)
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     with tempfile.TemporaryDirectory(prefix="docbus-bench-") as name:
-        seconds, slow = asyncio.run(measure(Path(name), options.rate, options.documents))
+        bus: Bus = EmbeddedSettings(file=Path(name) / "bus.db")
+        if options.kafka:
+            bus = KafkaServerSettings(bootstrap=options.kafka, replication_factor=1)
+        seconds, slow = asyncio.run(measure(Path(name), bus, options.rate, options.documents))
     count = options.documents
     print(
         f"{count:,} documents of {SIZE} bytes in {seconds:.1f} s: {count / seconds:,.0f} a second"

@@ -74,7 +74,7 @@ class _RSAKey(rsa.RSAPrivateKey):
 
     @override
     def sign(self, tbs: Any, padding: Any, algorithm: Any) -> bytes:
-        return self._key.module.use(self._key.uri, lambda key: _sign_pkcs1(key, bytes(tbs)))
+        return self._key.module.use(self._key.uri, lambda key, pin: _sign_pkcs1(key, bytes(tbs), pin))
 
     @override
     def public_key(self) -> rsa.RSAPublicKey:
@@ -106,10 +106,10 @@ class _RSAKey(rsa.RSAPrivateKey):
         return self
 
 
-def _sign_pkcs1(key: Any, tbs: bytes) -> bytes:
+def _sign_pkcs1(key: Any, tbs: bytes, pin: str | None) -> bytes:
     from pkcs11 import Mechanism
 
-    signature: bytes = key.sign(tbs, mechanism=Mechanism.SHA256_RSA_PKCS)
+    signature: bytes = key.sign(tbs, mechanism=Mechanism.SHA256_RSA_PKCS, pin=pin)
     return signature
 
 

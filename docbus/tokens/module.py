@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from docbus.errors import KeyFileError, PinError, SignerAwayError
+from docbus.errors import DocbusError, PinError, SignerAwayError
 from docbus.tokens.calls import CALL_SECONDS, CallThread
 from docbus.tokens.failures import translated
 from docbus.tokens.library import begin_again, library_file, load
 from docbus.tokens.pins import PIN_SECONDS, read_pin
-from docbus.tokens.search import TokenAbsentError, find_private_key, find_public_key, find_token
+from docbus.tokens.search import TokenAbsentError, asks_each_time, find_private_key, find_public_key, find_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pkcs11
@@ -25,7 +26,24 @@ if TYPE_CHECKING:
     from docbus.tokens.pins import Pin
     from docbus.tokens.uri import TokenUri
 
+    Work = Callable[[Any, str | None], "T"]
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundKey:
+    """A private key of python-pkcs11, by token.
+
+    Attributes:
+        key: It.
+        token: Serial number and label of its token.
+        asks_each_time: It wants the PIN for each signature (``CKA_ALWAYS_AUTHENTICATE``), as keys of personal cards do.
+    """
+
+    key: Any
+    token: str
+    asks_each_time: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +65,15 @@ class TokenLook:
         label: Of the token.
         serial: Of the token.
         public_key: Of the key that was asked for; None if the token does not show it.
+        pin_locked: No PIN lets anybody in any more.
+        pin_doubtful: The last PIN that somebody has tried was wrong.
     """
 
     label: str
     serial: str
     public_key: PublicKey | None
+    pin_locked: bool = False
+    pin_doubtful: bool = False
 
 
 class Module:
@@ -69,15 +91,19 @@ class Module:
         self._doubtful = False
         """Whether a call has failed in a way that only a new beginning heals."""
         self._sessions: dict[str, pkcs11.Session] = {}
-        self._keys: dict[TokenUri, Any] = {}
+        self._keys: dict[TokenUri, _FoundKey] = {}
         self._pins: dict[str, Pin] = {}
         """With which a login has passed, by token; needed again after the token was away."""
         self._refused: dict[str, PinError] = {}
         """Why a login has failed, by token: that PIN is never tried again."""
         self._asking = threading.Lock()
 
-    def use(self, uri: TokenUri, work: Callable[[Any], T]) -> T:
+    def use(self, uri: TokenUri, work: Work[T]) -> T:
         """Do something with a private key, logging in first if nobody has; asks for the PIN only then.
+
+        Args:
+            uri: Which key.
+            work: Gets the key, and the PIN if the key wants it for each signature.
 
         Raises:
             PinError: The PIN is missing, wrong or locked.
@@ -147,8 +173,9 @@ class Module:
             self._begin()
             with translated(uri):
                 return step(*arguments)
-        except (KeyFileError, SignerAwayError):
-            # Also after an error that lasts: python-pkcs11 holds a session's lock for as long as anybody looks at it.
+        except DocbusError:
+            # Also after one that lasts: the session may be in the middle of a signature, and python-pkcs11 holds a lock
+            # of it for as long as anybody looks at the error.
             self._doubtful = True
             raise
 
@@ -169,14 +196,18 @@ class Module:
             kept.clear()
         self._doubtful = True
 
-    def _use(self, uri: TokenUri, work: Callable[[Any], T], pin: Pin | None) -> T | _PinWanted:
-        key = self._keys.get(uri)
-        if key is None:
+    def _use(self, uri: TokenUri, work: Work[T], pin: Pin | None) -> T | _PinWanted:
+        found = self._keys.get(uri)
+        if found is None:
             session = self._session(uri, pin)
             if isinstance(session, _PinWanted):
                 return session
-            key = self._keys[uri] = find_private_key(session, uri)
-        return work(key)
+            key = find_private_key(session, uri)
+            found = self._keys[uri] = _FoundKey(key, _name(session.token), asks_each_time(key))
+        if not found.asks_each_time:
+            return work(found.key, None)
+        with self._refusing(found.token, uri):
+            return work(found.key, self._pins[found.token].text)
 
     def _write(self, uri: TokenUri, work: Callable[[pkcs11.Session], T], pin: Pin | None) -> T | _PinWanted:
         session = self._session(uri, pin)
@@ -186,10 +217,18 @@ class Module:
             return work(writing)
 
     def _look(self, uri: TokenUri) -> TokenLook:
+        from pkcs11 import TokenFlag
+
         token = find_token(self._begun, uri)
         with token.open() as session:
             public_key = find_public_key(session, uri)
-        return TokenLook(label=token.label, serial=_serial(token), public_key=public_key)
+        return TokenLook(
+            label=token.label,
+            serial=_serial(token),
+            public_key=public_key,
+            pin_locked=bool(token.flags & TokenFlag.USER_PIN_LOCKED),
+            pin_doubtful=bool(token.flags & (TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY)),
+        )
 
     @property
     def _begun(self) -> Library:
@@ -201,28 +240,39 @@ class Module:
         from pkcs11 import TokenFlag, UserAlreadyLoggedIn
 
         token = find_token(self._begun, uri)
-        name = f"{_serial(token)} {token.label}"
-        if name in self._sessions:
-            return self._sessions[name]
+        name = _name(token)
         if name in self._refused:
             raise PinError(self._refused[name].text, hint=self._refused[name].hint)
+        if name in self._sessions:
+            return self._sessions[name]
         pin = pin or self._pins.get(name)
         if pin is None:
             return _PinWanted(last_try=bool(token.flags & TokenFlag.USER_PIN_FINAL_TRY))
-        try:
-            with translated(uri):
-                try:
-                    session = token.open(user_pin=pin.text)
-                except UserAlreadyLoggedIn:
-                    # Somebody else in this process has, by the same library.
-                    session = token.open()
-        except PinError as error:
-            self._pins.pop(name, None)
-            self._refused[name] = error
-            raise
+        with self._refusing(name, uri):
+            try:
+                session = token.open(user_pin=pin.text)
+            except UserAlreadyLoggedIn:
+                # Somebody else in this process has, by the same library.
+                session = token.open()
         self._pins[name] = pin
         self._sessions[name] = session
         return session
+
+    @contextmanager
+    def _refusing(self, name: str, uri: TokenUri) -> Iterator[None]:
+        """Let a token have a PIN in the block, and note if it refuses it."""
+        try:
+            with translated(uri):
+                yield
+        except PinError as error:
+            self._pins.pop(name, None)
+            # Without its traceback, which would hold on to the session.
+            self._refused[name] = PinError(error.text, hint=error.hint)
+            raise
+
+
+def _name(token: pkcs11.Token) -> str:
+    return f"{_serial(token)} {token.label}"
 
 
 def _serial(token: pkcs11.Token) -> str:

@@ -69,6 +69,17 @@ def find_private_key(session: pkcs11.Session, uri: TokenUri) -> Any:
     return found[0]
 
 
+def asks_each_time(key: Any) -> bool:
+    """Tell whether a private key wants the PIN for each signature, also after a login."""
+    from pkcs11 import Attribute
+    from pkcs11.exceptions import AttributeTypeInvalid
+
+    try:
+        return bool(key[Attribute.ALWAYS_AUTHENTICATE])
+    except AttributeTypeInvalid:
+        return False
+
+
 def find_public_key(session: pkcs11.Session, uri: TokenUri) -> PublicKey | None:
     """Return the public half of the key that a URI names, if the token shows it without a PIN.
 

@@ -55,7 +55,7 @@ class TokenKey:
             SignerAwayError: The token is not there, or does not answer.
         """
         mechanism = _sign_es256 if self.profile == Profile.ES256 else _sign_pss
-        signature = self.module.use(self.uri, lambda key: mechanism(key, tbs))
+        signature = self.module.use(self.uri, lambda key, pin: mechanism(key, tbs, pin))
         try:
             verify_signature(self.profile, self.public_key, signature, tbs)
         except InvalidSignature:
@@ -160,22 +160,25 @@ def open_token_registrar_signer(uri: str) -> TokenRegistrarSigner:
     return TokenRegistrarSigner(token_key=key, key=sha256(encoded).digest(), public_key=encoded)
 
 
-def _sign_es256(key: Any, tbs: bytes) -> bytes:
+def _sign_es256(key: Any, tbs: bytes, pin: str | None) -> bytes:
     """Return an ES256 signature in DER; a token gives r and s side by side (PKCS #11, CKM_ECDSA)."""
     from pkcs11 import KeyType, Mechanism
 
     _check_type(key, KeyType.EC)
-    raw = key.sign(sha256(tbs).digest(), mechanism=Mechanism.ECDSA)
+    raw = key.sign(sha256(tbs).digest(), mechanism=Mechanism.ECDSA, pin=pin)
     r, s = raw[:_COORDINATE_BYTES], raw[_COORDINATE_BYTES:]
     return encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
 
 
-def _sign_pss(key: Any, tbs: bytes) -> bytes:
+def _sign_pss(key: Any, tbs: bytes, pin: str | None) -> bytes:
     from pkcs11 import MGF, KeyType, Mechanism
 
     _check_type(key, KeyType.RSA)
     signature: bytes = key.sign(
-        tbs, mechanism=Mechanism.SHA256_RSA_PKCS_PSS, mechanism_param=(Mechanism.SHA256, MGF.SHA256, _SALT_BYTES)
+        tbs,
+        mechanism=Mechanism.SHA256_RSA_PKCS_PSS,
+        mechanism_param=(Mechanism.SHA256, MGF.SHA256, _SALT_BYTES),
+        pin=pin,
     )
     return signature
 

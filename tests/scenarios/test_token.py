@@ -18,6 +18,8 @@ from docbus.client.registrar_keys import make_registrar_token_key, read_registra
 from docbus.client.status import folder_status
 from docbus.clock import SystemClock
 from docbus.errors import PinError, SignerAwayError
+from docbus.producers.outbox import MAX_BATCH_STATEMENTS
+from docbus.producers.signing_pace import MAX_SLOW_BATCH_STATEMENTS, SLOW_SIGNATURE_SECONDS
 from docbus.registry import provision
 from docbus.settings import EmbeddedSettings, load_settings
 from docbus.tokens import module as modules
@@ -173,6 +175,23 @@ async def test_registrar_signs_with_a_token(tokened: Exchange, softhsm: SoftHSM)
             pass
 
 
+async def test_slow_signer_of_an_agency_gets_larger_batches(tokened: Exchange, softhsm: SoftHSM) -> None:
+    """What the last signature took decides how much the agency seals next; a token is measured, and not guessed."""
+    await join(tokened, HANOI, softhsm.uri(HANOI, pin_source=f"file:{softhsm.pin_file()}"))
+    async with opened(tokened, HANOI, TAY_NINH) as (hanoi, tay_ninh), tay_ninh.serving():
+        sealing = hanoi._drain._sealing
+        before = sealing._batch_statements()
+        sealing._sealer._signer._seconds = SLOW_SIGNATURE_SECONDS  # type: ignore[attr-defined]
+        slow = sealing._batch_statements()
+        async with hanoi.serving():
+            await hanoi.publish(letter(), to=[TAY_NINH], id="one")
+            await hanoi.wait("one", until="received", timeout=PATIENCE)
+        measured = sealing._sealer._signer._seconds  # type: ignore[attr-defined]
+
+    assert (MAX_BATCH_STATEMENTS, MAX_SLOW_BATCH_STATEMENTS) == (before, slow)
+    assert 0.0 < measured != SLOW_SIGNATURE_SECONDS
+
+
 def docbus(folder: Path, *arguments: str, pin: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, without a terminal."""
     return subprocess.run(
@@ -231,7 +250,7 @@ async def test_command_line_keeps_the_pin_to_itself(tokened: Exchange, softhsm: 
     ], without.stderr + made.stderr + wrong.stderr + examined.stdout
     assert "there is no PIN for the token token=H26" in without.stderr
     assert "it is not tried again" in wrong.stderr
-    assert "✓ signing key" in " ".join(examined.stdout.split())
+    assert "the last PIN that was tried on it was wrong" in examined.stdout
     assert "SIGNER AWAY" not in shown.stdout
     said = [one.stdout + one.stderr for one in (without, made, granted, published, wrong, examined, shown)]
     assert [] == [text for text in (*said, *log) if PIN in text or WRONG in text]

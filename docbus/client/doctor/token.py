@@ -37,6 +37,8 @@ def token_key(settings: Settings, check: str) -> tuple[Diagnosis, Signer | None]
         return refused(check, error), None
     where = f"{PROFILES[signer.profile].name} on token {look.label}, serial {look.serial}"
     certificate = f"certificate {signer.certificate.hex()[:16]}…"
+    if look.pin_locked:
+        return failed(check, f"{where}; its PIN is locked", "Let the token's security officer unlock it."), None
     if look.public_key is None:
         return (
             warning(
@@ -55,4 +57,8 @@ def token_key(settings: Settings, check: str) -> tuple[Diagnosis, Signer | None]
             ),
             None,
         )
-    return passed(check, f"{where}, belongs to {certificate}"), signer
+    found = f"{where}, belongs to {certificate}"
+    if look.pin_doubtful:
+        remedy = "Correct the PIN where it comes from before a document is sent: tokens lock after a few wrong ones."
+        return warning(check, f"{found}; the last PIN that was tried on it was wrong", remedy), signer
+    return passed(check, found), signer

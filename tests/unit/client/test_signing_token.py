@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,9 @@ from docbus.client.founding import found_agency
 from docbus.client.registrar_keys import make_registrar_token_key
 from docbus.client.signing_token import token_trouble
 from docbus.clock import SystemClock
-from docbus.errors import ConfigurationError, KeyFileError
+from docbus.errors import ConfigurationError, KeyFileError, PinError
 from docbus.settings import EmbeddedSettings, load_settings
+from docbus.tokens.module import Module
 from docbus.tokens.signer import open_token_key
 from docbus.wire.profiles import Profile
 
@@ -108,6 +110,35 @@ def test_doctor_looks_at_the_file_with_the_pin(settings: Settings, softhsm: Soft
     diagnosis, _ = signing_key(settings)
 
     assert (Outcome.FAILED, f"chmod 600 {softhsm.folder / 'pin'}") == (diagnosis.outcome, diagnosis.remedy)
+
+
+def test_doctor_warns_after_a_wrong_pin(settings: Settings, softhsm: SoftHSM) -> None:
+    """The token says that the last one was wrong, and a login that passes ends that."""
+    uri = settings.keys.signing if settings.keys else ""
+    softhsm.pin_file("97531864")
+    key = open_token_key(uri)
+    key.module.close()
+    with pytest.raises(PinError):
+        key.sign(b"signed")
+    warned, signer = signing_key(settings)
+    softhsm.pin_file()
+    key.module.close()
+    key.sign(b"signed")
+
+    assert (Outcome.WARNING, True) == (warned.outcome, signer is not None)
+    assert "the last PIN that was tried on it was wrong" in warned.found
+    assert Outcome.PASSED is signing_key(settings)[0].outcome
+
+
+def test_doctor_says_that_a_token_is_locked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SoftHSM never locks, so that its answer is changed: nothing can be signed then, whatever else is right."""
+    look = Module.look
+    monkeypatch.setattr(Module, "look", lambda module, uri: replace(look(module, uri), pin_locked=True))
+
+    diagnosis, signer = signing_key(settings)
+
+    assert (Outcome.FAILED, None) == (diagnosis.outcome, signer)
+    assert "its PIN is locked" in diagnosis.found
 
 
 def test_what_cannot_be_used_is_said_before_anything_is_loaded(tmp_path: Path) -> None:

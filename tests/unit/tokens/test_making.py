@@ -31,8 +31,10 @@ def test_key_is_made_and_stays_on_the_token(token: SoftHSM, profile: Profile) ->
     """The private half can sign, and cannot be read, by anybody."""
     key = make_token_key(token.uri("H26"), profile)
 
-    shown = key.module.use(key.uri, lambda one: {name: one[name] for name in (Attribute.SENSITIVE, Attribute.PRIVATE)})
-    extractable = key.module.use(key.uri, lambda one: one[Attribute.EXTRACTABLE])
+    shown = key.module.use(
+        key.uri, lambda one, _: {name: one[name] for name in (Attribute.SENSITIVE, Attribute.PRIVATE)}
+    )
+    extractable = key.module.use(key.uri, lambda one, _: one[Attribute.EXTRACTABLE])
 
     assert profile == key.profile
     assert key.sign(b"signed")

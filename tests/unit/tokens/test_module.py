@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pkcs11 import TokenFlag
+from pkcs11 import Attribute, KeyType, TokenFlag
+from pkcs11.util.ec import encode_named_curve_parameters
 
 from docbus.errors import KeyFileError, PinError, SignerAwayError
 from docbus.tokens import module as modules
+from docbus.tokens.making import make_token_key
 from docbus.tokens.pins import PIN_VARIABLE, Pin
 from docbus.tokens.signer import open_token_key
+from docbus.wire.profiles import Profile
 from tests.support.softhsm import PIN, SO_PIN, tool
 
 if TYPE_CHECKING:
@@ -224,3 +227,50 @@ def count_logins(monkeypatch: pytest.MonkeyPatch, *, last_try: bool = False) -> 
 
     monkeypatch.setattr(modules, "find_token", lambda library, uri: Counting(find(library, uri)))
     return tried
+
+
+# --- keys that want the PIN for each signature ----------------------------------------------------------
+
+
+@pytest.fixture
+def careful(token: SoftHSM) -> SoftHSM:
+    """Return the token with a key ``docbus`` that a login alone does not let sign."""
+    key = make_token_key(token.uri("H26", "other"), Profile.ES256)
+    template = {Attribute.ALWAYS_AUTHENTICATE: True, Attribute.PRIVATE: True}
+    curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
+    key.module.in_session(
+        key.uri,
+        lambda session: session.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(
+            store=True, label="docbus", id=b"2", private_template=template
+        ),
+    )
+    key.module.close()
+    return token
+
+
+def test_key_that_wants_the_pin_each_time_gets_it(careful: SoftHSM, asked: list[str]) -> None:
+    """The PIN that is kept is given to the key with each signature, and nobody is asked again."""
+    key = open_token_key(careful.uri("H26"))
+
+    for number in range(3):
+        key.sign(b"%d" % number)
+
+    assert [PIN] == asked
+
+
+def test_pin_that_such_a_key_refuses_is_tried_once(careful: SoftHSM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the login has passed, the key sees a wrong PIN one time."""
+    key = open_token_key(careful.uri("H26"))
+    key.sign(b"before")
+    (name,) = key.module._pins
+    key.module._pins[name] = Pin("97531864")
+    tried = count_logins(monkeypatch)
+
+    for _ in range(3):
+        with pytest.raises(PinError, match="it is not tried again"):
+            key.sign(b"signed")
+    keyless = open_token_key(careful.uri("H26", "other"))
+    with pytest.raises(PinError, match="it is not tried again"):
+        keyless.sign(b"by another key of the same token")
+
+    assert ([], []) == (tried, [*key.module._pins])
