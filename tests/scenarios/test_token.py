@@ -256,3 +256,27 @@ async def test_command_line_keeps_the_pin_to_itself(tokened: Exchange, softhsm: 
     assert [] == [text for text in (*said, *log) if PIN in text or WRONG in text]
     files = [path for path in tokened.folder.rglob("*") if path.is_file() and softhsm.folder not in path.parents]
     assert [] == [path for path in files if PIN.encode() in path.read_bytes()]
+
+
+async def test_running_process_waits_for_its_token(tokened: Exchange, softhsm: SoftHSM) -> None:
+    """`docbus run` outlives its token: it says so in log and status, and sends what waited once it is back."""
+    await join(tokened, HANOI, softhsm.uri(HANOI, pin_source=f"file:{softhsm.pin_file()}"))
+    (tokened.folder / "letter.txt").write_text("Kính gửi", "utf-8")
+    publish = ("-C", HANOI, "publish", "letter.txt", "--to", TAY_NINH, "--id")
+    log: list[str] = []
+    with working(tokened.folder, log):
+        async with tokened.agency(TAY_NINH) as tay_ninh, tay_ninh.serving():
+            docbus(tokened.folder, *publish, "before")
+            await until(lambda: tokened.ids_filed(TAY_NINH) == ["before"])
+            softhsm.pull()
+            meanwhile = docbus(tokened.folder, *publish, "meanwhile")
+            shown = docbus(tokened.folder, "-C", HANOI, "status")
+            softhsm.put_back()
+            await until(lambda: tokened.ids_filed(TAY_NINH) == ["before", "meanwhile"])
+    healed = docbus(tokened.folder, "-C", HANOI, "status")
+
+    assert [0, 0, 0] == [meanwhile.returncode, shown.returncode, healed.returncode], meanwhile.stderr + shown.stderr
+    assert "SIGNER AWAY" in shown.stdout
+    assert "SIGNER AWAY" not in healed.stdout
+    assert "signer.away" in log[0]
+    assert "signer.back" in log[0]
