@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,17 +11,19 @@ from docbus.errors import DocbusError, PinError, SignerAwayError
 from docbus.tokens.calls import CALL_SECONDS, CallThread
 from docbus.tokens.failures import translated
 from docbus.tokens.library import begin_again, library_file, load
+from docbus.tokens.logins import Logins
+from docbus.tokens.look import look_at, name_of
 from docbus.tokens.pins import PIN_SECONDS, read_pin
-from docbus.tokens.search import TokenAbsentError, asks_each_time, find_private_key, find_public_key, find_token
+from docbus.tokens.search import TokenAbsentError, asks_each_time, find_private_key, find_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     import pkcs11
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class in spite of its name
 
-    from docbus.identity.signing import PublicKey
+    from docbus.tokens.look import TokenLook
     from docbus.tokens.pins import Pin
     from docbus.tokens.uri import TokenUri
 
@@ -57,25 +58,6 @@ class _PinWanted:
     last_try: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenLook:
-    """What a token shows to whoever has no PIN.
-
-    Attributes:
-        label: Of the token.
-        serial: Of the token.
-        public_key: Of the key that was asked for; None if the token does not show it.
-        pin_locked: No PIN lets anybody in any more.
-        pin_doubtful: The last PIN that somebody has tried was wrong.
-    """
-
-    label: str
-    serial: str
-    public_key: PublicKey | None
-    pin_locked: bool = False
-    pin_doubtful: bool = False
-
-
 class Module:
     """A library in use. Any thread may call its methods; what they do happens in a thread of its own.
 
@@ -92,10 +74,7 @@ class Module:
         """Whether a call has failed in a way that only a new beginning heals."""
         self._sessions: dict[str, pkcs11.Session] = {}
         self._keys: dict[TokenUri, _FoundKey] = {}
-        self._pins: dict[str, Pin] = {}
-        """With which a login has passed, by token; needed again after the token was away."""
-        self._refused: dict[str, PinError] = {}
-        """Why a login has failed, by token: that PIN is never tried again."""
+        self._logins = Logins()
         self._asking = threading.Lock()
 
     def use(self, uri: TokenUri, work: Work[T]) -> T:
@@ -127,7 +106,7 @@ class Module:
             KeyFileError: Several tokens or keys are meant, or the key is none that may sign.
             SignerAwayError: The token is not there, or does not answer.
         """
-        return self._thread.call(partial(self._guarded, uri, self._look, uri))
+        return self._thread.call(partial(self._guarded, uri, lambda: look_at(self._begun, uri)))
 
     def close(self) -> None:
         """Forget sessions, logins and PINs; what comes next begins anew."""
@@ -192,8 +171,9 @@ class Module:
         return before
 
     def _forget(self) -> None:
-        for kept in (self._sessions, self._keys, self._pins, self._refused):
-            kept.clear()
+        self._sessions.clear()
+        self._keys.clear()
+        self._logins.forget()
         self._doubtful = True
 
     def _use(self, uri: TokenUri, work: Work[T], pin: Pin | None) -> T | _PinWanted:
@@ -203,11 +183,10 @@ class Module:
             if isinstance(session, _PinWanted):
                 return session
             key = find_private_key(session, uri)
-            found = self._keys[uri] = _FoundKey(key, _name(session.token), asks_each_time(key))
-        if not found.asks_each_time:
-            return work(found.key, None)
-        with self._refusing(found.token, uri):
-            return work(found.key, self._pins[found.token].text)
+            found = self._keys[uri] = _FoundKey(key, name_of(session.token), asks_each_time(key))
+        known = self._logins.passed(found.token) if found.asks_each_time else None
+        with self._logins.refusing(found.token, uri):
+            return work(found.key, None if known is None else known.text)
 
     def _write(self, uri: TokenUri, work: Callable[[pkcs11.Session], T], pin: Pin | None) -> T | _PinWanted:
         session = self._session(uri, pin)
@@ -215,20 +194,6 @@ class Module:
             return session
         with session.token.open(rw=True) as writing:
             return work(writing)
-
-    def _look(self, uri: TokenUri) -> TokenLook:
-        from pkcs11 import TokenFlag
-
-        token = find_token(self._begun, uri)
-        with token.open() as session:
-            public_key = find_public_key(session, uri)
-        return TokenLook(
-            label=token.label,
-            serial=_serial(token),
-            public_key=public_key,
-            pin_locked=bool(token.flags & TokenFlag.USER_PIN_LOCKED),
-            pin_doubtful=bool(token.flags & (TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY)),
-        )
 
     @property
     def _begun(self) -> Library:
@@ -240,43 +205,22 @@ class Module:
         from pkcs11 import TokenFlag, UserAlreadyLoggedIn
 
         token = find_token(self._begun, uri)
-        name = _name(token)
-        if name in self._refused:
-            raise PinError(self._refused[name].text, hint=self._refused[name].hint)
+        name = name_of(token)
+        self._logins.check(name)
         if name in self._sessions:
             return self._sessions[name]
-        pin = pin or self._pins.get(name)
+        pin = pin or self._logins.passed(name)
         if pin is None:
             return _PinWanted(last_try=bool(token.flags & TokenFlag.USER_PIN_FINAL_TRY))
-        with self._refusing(name, uri):
+        with self._logins.refusing(name, uri):
             try:
                 session = token.open(user_pin=pin.text)
             except UserAlreadyLoggedIn:
                 # Somebody else in this process has, by the same library.
                 session = token.open()
-        self._pins[name] = pin
+        self._logins.keep(name, pin)
         self._sessions[name] = session
         return session
-
-    @contextmanager
-    def _refusing(self, name: str, uri: TokenUri) -> Iterator[None]:
-        """Let a token have a PIN in the block, and note if it refuses it."""
-        try:
-            with translated(uri):
-                yield
-        except PinError as error:
-            self._pins.pop(name, None)
-            # Without its traceback, which would hold on to the session.
-            self._refused[name] = PinError(error.text, hint=error.hint)
-            raise
-
-
-def _name(token: pkcs11.Token) -> str:
-    return f"{_serial(token)} {token.label}"
-
-
-def _serial(token: pkcs11.Token) -> str:
-    return token.serial.decode("utf-8", "replace")
 
 
 _modules: dict[Path, Module] = {}

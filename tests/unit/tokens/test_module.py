@@ -262,8 +262,8 @@ def test_pin_that_such_a_key_refuses_is_tried_once(careful: SoftHSM, monkeypatch
     """Though the login has passed, the key sees a wrong PIN one time."""
     key = open_token_key(careful.uri("H26"))
     key.sign(b"before")
-    (name,) = key.module._pins
-    key.module._pins[name] = Pin("97531864")
+    (name,) = key.module._logins._passed
+    key.module._logins._passed[name] = Pin("97531864")
     tried = count_logins(monkeypatch)
 
     for _ in range(3):
@@ -273,4 +273,4 @@ def test_pin_that_such_a_key_refuses_is_tried_once(careful: SoftHSM, monkeypatch
     with pytest.raises(PinError, match="it is not tried again"):
         keyless.sign(b"by another key of the same token")
 
-    assert ([], []) == (tried, [*key.module._pins])
+    assert ([], []) == (tried, [*key.module._logins._passed])
