@@ -94,6 +94,8 @@ class HeartbeatStamps:
             return None
         at = self._stamped_at
         if at is not None and 0 <= now_ms - at < self._every_ms:
+            # Whoever had it stamped, another machine of the registrar's included: there is no gap any more.
+            self._drop(GAP_NAME)
             return None
         return UnstampedEntry(stamped_entry(self._newest))
 

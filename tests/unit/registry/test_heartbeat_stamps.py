@@ -274,6 +274,22 @@ async def test_the_gap_is_on_disk_until_it_is_filled(office: Office) -> None:
     assert read_gap(office.folder) is None
 
 
+async def test_a_gap_that_another_machine_has_filled_is_none(office: Office) -> None:
+    """A registrar may beat on two machines; what one has had stamped, the other one does not miss."""
+    await office.registrar.heartbeat()
+    await office.see()
+    await office.stamps.fail(AuthorityUnavailableError("nobody there"), office.clock.ms)
+    snapshot = await office.registrar.load()
+    assert snapshot.position == 1
+    newest = office.registrar.newest_entry
+    assert newest is not None
+    await office.registrar.heartbeat(office.stamp(stamped_entry(newest)).token)
+    await office.see()
+
+    assert not await office.stamp_due()
+    assert read_gap(office.folder) is None
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"since": 1}', b"{" + b" " * MAX_GAP_BYTES + b"}"])
 async def test_a_damaged_gap_is_none(content: bytes, office: Office) -> None:
     """Of a file that nobody can read, nothing is believed, and no more than so many bytes are read."""
