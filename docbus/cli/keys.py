@@ -26,21 +26,36 @@ SHOWN_DIGITS = 16
 
 @app.command("show", epilog=examples("docbus -C h37 keys show", "docbus -C h37 keys show --output json"))
 def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
-    """Show each key of the folder: for what, since when, until when, and where it lies."""
+    """Show each key of the folder: for what, since when, until when, last used when, and where it lies.
+
+    Of a signing key it is known when this folder last sealed with it; of a decryption key nobody notes its use.
+    """
     session = begin(context)
     from docbus.client.destruction import destructions
     from docbus.client.key_listing import listed_keys
     from docbus.client.local import open_state
+    from docbus.producers.certificates import last_sealed
 
     settings = session.settings()
-    found = listed_keys(settings, _directory(session, settings))
+    directory = _directory(session, settings)
     with open_state(settings) as database:
-        destroyed = database.read_now(destructions)
+        destroyed, sealed = database.read_now(destructions), database.read_now(last_sealed)
+    found = listed_keys(settings, directory, sealed)
     if output is Form.JSON:
         write_json({"keys": found, "destroyed": destroyed})
         return
     table(
-        ("use", "profile", "fingerprint", "in the directory since", "ends", "certificate until", "state", "where"),
+        (
+            "use",
+            "profile",
+            "fingerprint",
+            "in the directory since",
+            "ends",
+            "certificate until",
+            "last used",
+            "state",
+            "where",
+        ),
         [
             (
                 one.use,
@@ -49,6 +64,7 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
                 when(one.since),
                 when(one.retires_at),
                 when(one.expires_at),
+                when(one.last_used_at),
                 one.state,
                 one.uri,
             )

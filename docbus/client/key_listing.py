@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import agency_id, next_signer_of_settings, read_certificate, signer_of_settings
@@ -33,6 +33,7 @@ class ListedKey:
         since: When the directory got it; None if it has not, or cannot be read.
         retires_at: When it ends by an overlap.
         expires_at: When its certificate ends; None for an encryption key.
+        last_used_at: When this folder last sealed with it; None if that is not known, as of all decryption keys.
         uri: Where it lies.
     """
 
@@ -43,15 +44,19 @@ class ListedKey:
     since: int | None
     retires_at: int | None
     expires_at: int | None
+    last_used_at: int | None
     uri: str
 
 
-def listed_keys(settings: Settings, snapshot: TrustSnapshot | None) -> list[ListedKey]:
+def listed_keys(
+    settings: Settings, snapshot: TrustSnapshot | None, sealed: tuple[bytes, int] | None = None
+) -> list[ListedKey]:
     """Return all keys that the settings name, signing keys first.
 
     Args:
         settings: The folder's.
         snapshot: The directory; None if it cannot be read.
+        sealed: The certificate under which the outbox has sealed last, and when.
 
     Raises:
         ConfigurationError: The folder is not an agency's.
@@ -65,6 +70,8 @@ def listed_keys(settings: Settings, snapshot: TrustSnapshot | None) -> list[List
     if following is not None and keys.next_signing is not None and keys.next_certificate is not None:
         path = settings.path(keys.next_certificate)
         found.append(_signing("next signing", following, keys.next_signing, path, snapshot))
+    if sealed is not None:
+        found = [replace(one, last_used_at=sealed[1]) if one.fingerprint == sealed[0].hex() else one for one in found]
     return [*found, *(_decryption(settings, uri, own, snapshot) for uri in keys.encryption)]
 
 
@@ -86,6 +93,7 @@ def _signing(use: str, signer: Signer, uri: str, certificate: Path, snapshot: Tr
         since=since,
         retires_at=retires_at,
         expires_at=end_of(read_certificate(certificate)),
+        last_used_at=None,
         uri=uri,
     )
 
@@ -108,5 +116,6 @@ def _decryption(settings: Settings, uri: str, own: str, snapshot: TrustSnapshot 
         since=since,
         retires_at=None,
         expires_at=None,
+        last_used_at=None,
         uri=uri,
     )

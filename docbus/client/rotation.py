@@ -208,6 +208,12 @@ def _next_set(settings: Settings) -> KeySet | None:
     return None if named is None else set_of(settings.folder, settings.path(named))
 
 
+def _next_encryption(settings: Settings) -> str:
+    """Return the URI of the decryption key that belongs to the next signing key: that of its set, or the newest."""
+    listed, made = _keys(settings).encryption, _next_set(settings)
+    return made.encryption if made is not None and made.encryption in listed else listed[0]
+
+
 def _request_path(settings: Settings) -> Path:
     made = _next_set(settings)
     label = "next" if made is None else made.folder.name
@@ -230,7 +236,7 @@ def _write_request(settings: Settings, clock: Clock) -> bool:
         agency=agency_id(settings),
         name=settings.agency.name,
         certificate=read_certificate(settings.path(keys.next_certificate)),
-        encryption_key=open_decrypter(settings.key_uri(keys.encryption[0])).public_key,
+        encryption_key=open_decrypter(settings.key_uri(_next_encryption(settings))).public_key,
         now_ms=clock.now_ms(),
     )
     made = path.with_name(f".{path.name}.new")

@@ -71,6 +71,19 @@ def end_certificates(connection: sqlite3.Connection, ended: Iterable[bytes], *, 
     return count
 
 
+def last_sealed(connection: sqlite3.Connection) -> tuple[bytes, int] | None:
+    """Return the certificate under which was sealed last, and when; None if nothing was, or nothing since it is used.
+
+    Looks at the head of each stream that is in use, and not at all that was ever sealed.
+    """
+    known = connection.execute("SELECT value FROM outbox WHERE name = 'certificate'").fetchone()
+    row = connection.execute(
+        "SELECT max(c.sealed_at) FROM epoch e JOIN stream s ON s.epoch = e.epoch"
+        " JOIN copy c ON c.stream = s.stream AND c.sequence = s.sequence WHERE e.closed_at IS NULL"
+    ).fetchone()
+    return None if known is None or row[0] is None else (bytes(known[0]), int(row[0]))
+
+
 def _send_again(connection: sqlite3.Connection, last_epoch: int | None, at_ms: int) -> int:
     """Let what is not receipted wait again, up to an epoch, or whatever its epoch."""
     streams = connection.execute(

@@ -165,8 +165,10 @@ def test_an_agency_is_founded_with_another_kind_of_key(
     assert 0 == docbus("-C", "registrar", "registrar", "grant", "new/H30.join").code
     assert 0 == docbus("-C", "registrar", "provision").code
 
+    assert None is shown(docbus, "new")["keys"][0]["last_used_at"]
     assert 0 == docbus("-C", "new", "publish", "letter.txt", "--to", "H26", "--wait", "sent").code
 
+    assert [True, False] == [key["last_used_at"] is not None for key in shown(docbus, "new")["keys"]]
     assert (shown_as, "in force") == tuple(shown(docbus, "new")["keys"][0][name] for name in ("profile", "state"))
 
 

@@ -15,7 +15,7 @@ from docbus.client.key_folders import MAX_SETS_A_DAY
 from docbus.client.rotation import LOCK_NAME, PAUSE_MS, rotate, rotation_state
 from docbus.clock import SystemClock
 from docbus.errors import ConfigurationError, LockedError
-from docbus.identity.join import verify_join_request
+from docbus.identity.join import read_join_request, verify_join_request
 from docbus.settings import load_settings
 from docbus.storage.locks import hold
 from docbus.wire.profiles import Profile
@@ -143,6 +143,26 @@ def test_another_rotation_does_not_begin_by_mistake(exchange: Path, hanoi: Path)
     keys = load_settings(hanoi).keys
     assert keys is not None
     assert 3 == len(keys.encryption)
+
+
+def test_the_request_asks_for_the_keys_of_one_set(exchange: Path, hanoi: Path) -> None:
+    """Whatever order somebody gives the decryption keys, the one that was made with the signing key is asked for."""
+    first = go_on(exchange)
+    assert first.request is not None
+    text = first.request.read_text("ascii")
+    first.request.unlink()
+    path = hanoi / "docbus.toml"
+    named = load_settings(hanoi).keys
+    assert named is not None
+    new, old = named.encryption
+    path.write_text(path.read_text("utf-8").replace(f'["{new}", "{old}"]', f'["{old}", "{new}"]'), "utf-8")
+    assert (old, new) == load_settings(hanoi).keys.encryption  # type: ignore[union-attr] # it has keys
+
+    again = go_on(exchange)
+
+    assert again.request is not None
+    asked = [read_join_request(one).encryption for one in (text, again.request.read_text("ascii"))]
+    assert asked[0] == asked[1]
 
 
 def test_begins_without_the_directory_and_completes_with_it_alone(exchange: Path, hanoi: Path) -> None:

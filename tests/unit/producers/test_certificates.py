@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docbus.envelope.statement import DOCUMENT_TYPE, RECEIPT_TYPE
-from docbus.producers.certificates import end_certificates, ensure_certificate, leaving
+from docbus.producers.certificates import end_certificates, ensure_certificate, last_sealed, leaving
 from docbus.producers.receipts import match
 from docbus.producers.unsent import mark_sent, unsent_streams
 from tests.support.outbox import (
@@ -143,3 +143,17 @@ def test_one_that_ends_at_once_takes_those_before_it_along(used: Database) -> No
 
     assert [] == used.read_now(leaving)
     assert {None, "sealed", "sent"} == waiting(used)
+
+
+def test_what_was_sealed_with_last_is_known(used: Database) -> None:
+    """The certificate in use and the time of its last batch; nothing before its first one."""
+    assert (ONE, NOW_MS) == used.read_now(last_sealed)
+
+    go_over(used, TWO, ONE)
+
+    assert None is used.read_now(last_sealed)
+
+
+def test_an_outbox_that_has_sealed_nothing_knows_none(database: Database) -> None:
+    """A new outbox has used no key."""
+    assert None is database.read_now(last_sealed)
