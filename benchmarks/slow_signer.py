@@ -30,7 +30,6 @@ from docbus.settings import EmbeddedSettings, KafkaServerSettings
 if TYPE_CHECKING:
     from docbus.client.connect import Bus
     from docbus.identity.signing import Signer
-    from docbus.producers.signing_pace import TimedSigner
 
 SIZE = 1024
 COUNT = 20_000
@@ -77,7 +76,8 @@ async def measure(folder: Path, bus: Bus, rate: float, count: int) -> tuple[floa
     content = os.urandom(SIZE)
     async with Agency.open(folder / SENDER) as sender:
         # Below what measures how long a signature takes.
-        timed: TimedSigner = sender._drain._sealing._sealer._signer  # type: ignore[assignment] # noqa: SLF001
+        timed = sender._keys._timed  # noqa: SLF001
+        assert timed is not None  # noqa: S101 - opening has chosen a signer
         slow = timed._signer = SlowSigner(timed._signer, rate)  # noqa: SLF001
         documents = [
             Document(

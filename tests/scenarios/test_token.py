@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from docbus.client.connect import open_registrar
-from docbus.client.founding import found_agency
+from docbus.client.connect import open_registrar, read_certificate
+from docbus.client.founding import FoundedAgency, found_agency
 from docbus.client.registrar_keys import make_registrar_token_key, read_registrar_key
+from docbus.client.rotation import rotate
+from docbus.client.settings_file import edit_keys, put_first
 from docbus.client.status import folder_status
 from docbus.clock import SystemClock
-from docbus.errors import PinError, SignerAwayError
+from docbus.errors import ConfigurationError, PinError, SignerAwayError
 from docbus.producers.outbox import MAX_BATCH_STATEMENTS
 from docbus.producers.signing_pace import MAX_SLOW_BATCH_STATEMENTS, SLOW_SIGNATURE_SECONDS
 from docbus.registry import provision
@@ -42,8 +46,14 @@ SECONDS = 30
 
 async def join(exchange: Exchange, code: str, uri: str, profile: int = Profile.ES256) -> None:
     """Let an agency join with a key that is made on a token."""
-    made = found_agency(
-        exchange.folder / code,
+    made = found(exchange.folder / code, exchange, code, uri, profile)
+    await grant(exchange, made.request.read_text("ascii"))
+
+
+def found(folder: Path, exchange: Exchange, code: str, uri: str, profile: int = Profile.ES256) -> FoundedAgency:
+    """Make an agency's folder, with its signing key on a token."""
+    return found_agency(
+        folder,
         code=code,
         name=code,
         environment=ENVIRONMENT,
@@ -54,7 +64,6 @@ async def join(exchange: Exchange, code: str, uri: str, profile: int = Profile.E
         signing_key=uri,
         make_signing_key=True,
     )
-    await grant(exchange, made.request.read_text("ascii"))
 
 
 async def grant(exchange: Exchange, request: str) -> None:
@@ -180,18 +189,59 @@ async def test_registrar_signs_with_a_token(tokened: Exchange, softhsm: SoftHSM)
             pass
 
 
+async def test_agency_moves_to_a_token_while_it_works(tmp_path: Path, softhsm: SoftHSM) -> None:
+    """Named as the next one, a key on a token signs from the moment at which the directory grants it.
+
+    `docbus keys rotate` goes on with it, and from then on makes no key in a file in its place.
+    """
+    softhsm.initialise(HANOI)
+    exchange = await trial.found(tmp_path, trial.AGENCIES[:2])
+    uri = softhsm.uri(HANOI, pin_source=f"file:{softhsm.pin_file()}")
+    folder, fresh = exchange.folder / HANOI, exchange.folder / "fresh"
+    found(fresh, exchange, HANOI, uri)
+    shutil.copytree(fresh / "keys", folder / "keys" / "token")
+    certificate = read_certificate(folder / "keys" / "token" / "certificate.pem")
+
+    def name(keys: Any) -> None:
+        put_first(keys, "encryption", "file:keys/token/encryption.pem")
+        keys["next_signing"], keys["next_certificate"] = uri, "keys/token/certificate.pem"
+
+    async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
+        await hanoi.publish(letter(), to=[TAY_NINH], id="1-in-a-file")
+        await hanoi.wait("1-in-a-file", until="received", timeout=PATIENCE)
+        edit_keys(folder, name)
+        begun = rotate(folder, hanoi.snapshot, SystemClock())
+        assert begun.request is not None
+        async with exchange.registrar() as registrar:
+            published = await registrar.rotate(begun.request.read_text("ascii"))
+        await trial.knows([hanoi, tay_ninh], published.position)
+        await until(lambda: hanoi._keys.signer(hanoi.snapshot).certificate == sha256(certificate).digest())
+        await hanoi.publish(letter(), to=[TAY_NINH], id="2-on-a-token")
+        journey = await hanoi.wait("2-on-a-token", until="received", timeout=PATIENCE)
+        over = rotate(folder, hanoi.snapshot, SystemClock())
+    with pytest.raises(ConfigurationError, match="new keys would be made in files"):
+        rotate(folder, hanoi.snapshot, SystemClock(), again=True)
+
+    assert ("requested", "received") == (begun.step, journey.legs[0].state)
+    assert over.step in ("complete", "overlapping")
+    keys = load_settings(folder).keys
+    assert keys is not None
+    assert (uri, None) == (keys.signing, keys.next_signing)
+
+
 async def test_slow_signer_of_an_agency_gets_larger_batches(tokened: Exchange, softhsm: SoftHSM) -> None:
     """What the last signature took decides how much the agency seals next; a token is measured, and not guessed."""
     await join(tokened, HANOI, softhsm.uri(HANOI, pin_source=f"file:{softhsm.pin_file()}"))
     async with opened(tokened, HANOI, TAY_NINH) as (hanoi, tay_ninh), tay_ninh.serving():
-        sealing = hanoi._drain._sealing
+        sealing, timed = hanoi._drain._sealing, hanoi._keys._timed
+        assert timed is not None
         before = sealing._batch_statements()
-        sealing._sealer._signer._seconds = SLOW_SIGNATURE_SECONDS  # type: ignore[attr-defined]
+        timed._seconds = SLOW_SIGNATURE_SECONDS
         slow = sealing._batch_statements()
         async with hanoi.serving():
             await hanoi.publish(letter(), to=[TAY_NINH], id="one")
             await hanoi.wait("one", until="received", timeout=PATIENCE)
-        measured = sealing._sealer._signer._seconds  # type: ignore[attr-defined]
+        measured = timed._seconds
 
     assert (MAX_BATCH_STATEMENTS, MAX_SLOW_BATCH_STATEMENTS) == (before, slow)
     assert 0.0 < measured != SLOW_SIGNATURE_SECONDS

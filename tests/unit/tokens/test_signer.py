@@ -157,3 +157,11 @@ def test_curve_that_may_not_sign_is_refused(token: SoftHSM, tmp_path: Path) -> N
 def test_public_key_is_the_one_on_the_token(keyed: SoftHSM, private_key: PrivateKey) -> None:
     """The public half is read without a PIN, bit for bit."""
     assert public_key_bytes(private_key.public_key()) == public_key_bytes(open_token_key(keyed.uri("H26")).public_key)
+
+
+def test_certificate_for_a_key_that_tokens_do_not_have_here_is_refused(softhsm: SoftHSM) -> None:
+    """Ed25519 is for keys in files: a token is not asked to sign under it."""
+    private_key = generate_signing_key(Profile.ED25519)
+
+    with pytest.raises(KeyFileError, match="profile ED25519, which is not used on tokens"):
+        signer_for(softhsm, private_key)
