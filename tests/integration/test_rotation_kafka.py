@@ -16,7 +16,7 @@ async def test_rotation_under_load_loses_nothing_on_kafka(kafka_exchange: Exchan
     """Both ways, each accepted document is filed once and receipted, signed by either key, and nothing is set aside."""
     aside = {code: len(await kafka_exchange.records(topics.quarantine(id_of(code)))) for code in (HANOI, TAY_NINH)}
 
-    flowed = await rotate_while_documents_flow(kafka_exchange)
+    flowed = await rotate_while_documents_flow(kafka_exchange, parts=8)
 
     for flow, recipient in ((flowed.there, TAY_NINH), (flowed.back, HANOI)):
         mark = flow.label

@@ -13,7 +13,7 @@ from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import SCHEMAS, decode_head
 from docbus.transport import topics
 from docbus.wire.ids import uuid7_text
-from tests.support.trial import HANOI, PATIENCE, TAY_NINH, id_of, knows, letter, opened, settled, until
+from tests.support.trial import HANOI, TAY_NINH, id_of, knows, letter, opened, settled, until
 
 if TYPE_CHECKING:
     from docbus.client.agency import Agency
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 AT_ONCE = 5
 """Documents that are accepted in one go."""
 OVERLAP_MS = 30 * 24 * 60 * 60 * 1000
-PARTS = 20
+LONG = 60.0
+"""Seconds after which what is waited for has not happened: more than a thousand documents are under way."""
+PARTS = 10
 """Times that each side publishes in each part of the journey."""
 
 
@@ -55,7 +57,7 @@ class Flow:
     async def more(self, count: int) -> None:
         """Wait until so many more were accepted."""
         wanted = len(self.accepted) + count
-        await until(lambda: len(self.accepted) >= wanted)
+        await until(lambda: len(self.accepted) >= wanted, LONG)
 
 
 class Flowed(NamedTuple):
@@ -67,7 +69,9 @@ class Flowed(NamedTuple):
     done: Rotation
 
 
-async def rotate_while_documents_flow(exchange: Exchange, *, overlap_ms: int | None = OVERLAP_MS) -> Flowed:
+async def rotate_while_documents_flow(
+    exchange: Exchange, *, overlap_ms: int | None = OVERLAP_MS, parts: int = PARTS
+) -> Flowed:
     """Let Hanoi rotate its keys while documents go to Tây Ninh and come from there, and wait for all receipts."""
     folder, clock, mark = exchange.folder / HANOI, SystemClock(), uuid7_text(0)
     async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
@@ -75,31 +79,31 @@ async def rotate_while_documents_flow(exchange: Exchange, *, overlap_ms: int | N
         async with asyncio.TaskGroup() as group:
             for flow in (there, back):
                 group.create_task(flow.run())
-            await _both(there, back)
+            await _both(there, back, parts=parts)
             # Something is signed with the old key, and encrypted to it, before there is another one.
             for flow in (there, back):
-                await flow.agency.wait(flow.accepted[0], until="received", timeout=PATIENCE)
+                await flow.agency.wait(flow.accepted[0], until="received", timeout=LONG)
             begun = await asyncio.to_thread(rotate, folder, hanoi.snapshot, clock)
             assert begun.request is not None
-            await _both(there, back)
+            await _both(there, back, parts=parts)
             request = await asyncio.to_thread(begun.request.read_text, "ascii")
             async with exchange.registrar() as registrar:
                 published = await registrar.rotate(request, overlap_ms=overlap_ms)
-            await _both(there, back)
+            await _both(there, back, parts=parts)
             await knows([hanoi, tay_ninh], published.position)
             # It looks by itself, every other second.
             await until(lambda: hanoi._keys.signer(hanoi.snapshot).certificate.hex() == begun.certificate)
-            await _both(there, back)
+            await _both(there, back, parts=parts)
             done = await asyncio.to_thread(rotate, folder, hanoi.snapshot, clock)
-            await _both(there, back)
+            await _both(there, back, parts=parts)
             there.stop.set()
             back.stop.set()
-        await settled(hanoi, tay_ninh)
+        await settled(hanoi, tay_ninh, patience=LONG)
     return Flowed(there, back, begun, done)
 
 
-async def _both(*flows: Flow) -> None:
-    await asyncio.gather(*(flow.more(PARTS * AT_ONCE) for flow in flows))
+async def _both(*flows: Flow, parts: int) -> None:
+    await asyncio.gather(*(flow.more(parts * AT_ONCE) for flow in flows))
 
 
 async def certificates_in(exchange: Exchange, recipient: str, sender: str) -> list[str]:

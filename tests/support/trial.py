@@ -147,9 +147,9 @@ async def next_of(deliveries: AsyncIterator[IncomingDocument]) -> IncomingDocume
         return await anext(deliveries)
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until a condition holds; fails if it does not in time."""
-    async with asyncio.timeout(PATIENCE):
+async def until(condition: Callable[[], bool | Awaitable[bool]], patience: float = PATIENCE) -> None:
+    """Wait until a condition holds; fails if it does not in time, in seconds."""
+    async with asyncio.timeout(patience):
         while True:
             holds = condition()
             if await holds if not isinstance(holds, bool) else holds:
@@ -173,7 +173,7 @@ async def statuses(agency: Agency, document_id: str, count: int) -> list[tuple[i
     return [(status.code, status.note) for status in (await leg_of(agency, document_id)).statuses]
 
 
-async def settled(*agencies: Agency) -> None:
+async def settled(*agencies: Agency, patience: float = PATIENCE) -> None:
     """Wait until nothing is under way any more: outboxes empty, everything answered, inboxes read to their ends."""
 
     async def quiet() -> bool:
@@ -183,7 +183,7 @@ async def settled(*agencies: Agency) -> None:
             not any((status.lag or {}).values()) for status in found
         )
 
-    await until(quiet)
+    await until(quiet, patience)
 
 
 async def knows(agencies: Sequence[Agency], position: int) -> None:
