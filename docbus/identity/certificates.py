@@ -1,7 +1,8 @@
 """Certificates of agencies: the profile, self-signed ones, and the checks at registration (reference: RFC 5280).
 
 The directory is the authority (design D7). What stands in a certificate is a cross-check, and it is exact: one URI
-``urn:docbus:agency:<canonical id>`` as subject alternative name; nothing is read from the subject's name.
+``urn:docbus:agency:<canonical id>`` as subject alternative name; nothing is read from the subject's name. A certificate
+that an authority has issued may name no agency; its profile is in :mod:`docbus.identity.pki.profile`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from docbus.errors import IdentityError
+from docbus.identity.pki.names import DOCUMENT_SIGNING, URN
+from docbus.identity.pki.profile import MAX_CERTIFICATE_BYTES, check_issued, check_period, is_issued
 from docbus.identity.signing import algorithm_of
 from docbus.limits import MAX_CLOCK_SKEW_MS
 
@@ -30,11 +33,6 @@ if TYPE_CHECKING:
     from docbus.identity.signing import PrivateKey, PublicKey
     from docbus.wire.profiles import Algorithm
 
-URN = "urn:docbus:agency:"
-DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
-"""id-kp-documentSigning (RFC 9336)."""
-MAX_CERTIFICATE_BYTES = 8 * 1024
-"""Bytes of a certificate; one with an RSA-8192 key has about 2,500."""
 VALIDITY = timedelta(days=730)
 """How long a certificate made here is valid."""
 
@@ -114,7 +112,10 @@ def check_certificate(der: bytes, agency: str, algorithm: Algorithm) -> CheckedC
     try:
         public_key = certificate.public_key()
         found = algorithm_of(public_key)
-        _check_extensions(certificate.extensions, agency)
+        if is_issued(certificate):
+            check_issued(certificate, agency)
+        else:
+            _check_extensions(certificate.extensions, agency)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise IdentityError("a certificate with a key or an extension that cannot be read") from error
     except x509.ExtensionNotFound as error:
@@ -141,7 +142,9 @@ def check_for_registration(der: bytes, agency: str, algorithm: Algorithm, *, now
     if not checked.not_before_ms <= now_ms <= checked.not_after_ms:
         raise IdentityError("a certificate that is not valid now, by the clock of this machine")
     certificate = _load(der)
-    if certificate.issuer == certificate.subject:
+    if is_issued(certificate):
+        check_period(certificate)
+    else:
         try:
             certificate.verify_directly_issued_by(certificate)
         except (ValueError, TypeError, InvalidSignature) as error:
