@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from docbus.cli import (
     agencies,
+    certificates,
     changing,
     content,
     doctor,
@@ -93,6 +94,7 @@ for part in (founding, publish, serve, track, status, doctor, changing, content,
 app.add_typer(registrar.app, name="registrar")
 app.add_typer(agencies.app, name="agency")
 app.add_typer(keys.app, name="keys")
+app.add_typer(certificates.app, name="cert")
 app.add_typer(set_aside.quarantine, name="quarantine")
 app.add_typer(set_aside.dead_letter, name="dead-letter")
 app.add_typer(redrive.app)

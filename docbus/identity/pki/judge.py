@@ -67,7 +67,7 @@ def judge(
         steps.append(refused.result)
         return _no(steps, refused.code, at_ms, path, refused.rests_on)
     steps += [one.result for one in standings]
-    steps.append(StepResult(REVOKED, Outcome.PASSED, f"{len(standings)} certificates below the trust anchor"))
+    steps.append(StepResult(REVOKED, Outcome.PASSED, f"{len(standings)} of the path, the trust anchor apart"))
     return PathVerdict(
         outcome=Outcome.PASSED,
         code=None,
@@ -100,7 +100,7 @@ def validate_path(
     except IdentityError as error:
         steps.append(StepResult(step, Outcome.FAILED, error.text))
         return None, steps
-    steps.append(StepResult(AUTHORITY, Outcome.PASSED, f"{len(path) - 1} authorities"))
+    steps.append(StepResult(AUTHORITY, Outcome.PASSED, f"{len(path) - 1} above the certificate"))
     return path, steps
 
 

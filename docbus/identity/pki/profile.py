@@ -81,6 +81,16 @@ def subject_name(certificate: x509.Certificate) -> bytes:
     return certificate.subject.public_bytes()
 
 
+def agency_named(certificate: x509.Certificate) -> str | None:
+    """Return the canonical id of the one agency that a certificate names, unchecked; None if it names none or several.
+
+    Raises:
+        IdentityError: Its extensions cannot be read.
+    """
+    named = [uri.removeprefix(URN) for uri in _uris(certificate.extensions) if uri.startswith(URN)]
+    return named[0] if len(named) == 1 else None
+
+
 def check_issued(certificate: x509.Certificate, agency: str) -> None:
     """Return if an issued certificate may stand in a grant to an agency; its period is for :func:`check_period`.
 
@@ -172,11 +182,14 @@ def _check_authority_key(key: object) -> None:
 
 
 def _check_names(extensions: x509.Extensions, agency: str) -> None:
-    names = _extension(extensions, x509.SubjectAlternativeName)
-    uris: Collection[str] = () if names is None else names.value.get_values_for_type(x509.UniformResourceIdentifier)
-    others = [uri for uri in uris if uri.startswith(URN) and uri != URN + agency]
+    others = [uri for uri in _uris(extensions) if uri.startswith(URN) and uri != URN + agency]
     if others:
         raise IdentityError(f"a certificate that names another agency in its subject alternative name: {others[0]!r}")
+
+
+def _uris(extensions: x509.Extensions) -> Collection[str]:
+    names = _extension(extensions, x509.SubjectAlternativeName)
+    return () if names is None else names.value.get_values_for_type(x509.UniformResourceIdentifier)
 
 
 def _check_critical(extensions: x509.Extensions, what: str) -> None:

@@ -1,0 +1,199 @@
+"""`docbus cert`: certificates that an authority has issued, from the request to the verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from docbus.cli import issuing, options
+from docbus.cli.examples import examples
+from docbus.cli.exits import ExitCode
+from docbus.cli.export import Target, write_file
+from docbus.cli.output import Form, line, pairs, table, when, write_json
+from docbus.cli.session import begin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+    from docbus.identity.pki.authorities import Authorities
+    from docbus.identity.pki.verdict import PathVerdict
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Certificates of an authority: ask for them, use and check them, issue and revoke them.",
+)
+
+
+@app.command("request", epilog=examples("docbus -C h26 cert request -o H26.csr.pem"))
+def request(context: typer.Context, *, target: Target = None) -> None:
+    """Make a certification request for the folder's signing key, PEM, to hand to an authority."""
+    session = begin(context)
+    from docbus.client.certifying import certification_request
+
+    write_file(session, target, certification_request(session.settings()))
+
+
+@app.command("use", epilog=examples("docbus -C h26 cert use H26.crt.pem"))
+def use(
+    context: typer.Context,
+    certificate: Annotated[Path, typer.Argument(help="The certificate that the authority has issued, PEM or DER.")],
+    *,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Sign under a certificate that an authority has issued for the folder's key, and ask the registrar to grant it.
+
+    It takes the place of the one that `docbus init` made, which is kept beside it. Nothing signed under it is believed
+    before the registrar has granted the new join request.
+    """
+    session = begin(context)
+    from docbus.client.certifying import read_certificate, use_certificate
+    from docbus.clock import SystemClock
+
+    done = use_certificate(session.settings(), read_certificate(certificate), SystemClock())
+    if output is Form.JSON:
+        write_json(done)
+    else:
+        pairs(
+            {
+                "certificate": str(done.certificate),
+                "former": str(done.former),
+                "join request": str(done.request),
+                "fingerprint": done.fingerprint,
+            }
+        )
+    session.note(f"Next: give {done.request} to the registrar, and compare the fingerprint by another channel.")
+
+
+@app.command("show", epilog=examples("docbus cert show H26.crt.pem"))
+def show(
+    context: typer.Context,
+    certificate: Annotated[Path, typer.Argument(help="PEM or DER.")],
+    *,
+    output: options.Output = Form.TEXT,
+) -> None:
+    """Show what a certificate says, believed or not."""
+    begin(context)
+    from docbus.client.certifying import read_certificate
+
+    found = _said_in(read_certificate(certificate))
+    if output is Form.JSON:
+        write_json({name.replace(" ", "_"): value for name, value in found.items()})
+    else:
+        pairs(found)
+
+
+@app.command(
+    "check",
+    epilog=examples(
+        "docbus cert check H26.crt.pem --ca ca.crt.pem --material ca.crl",
+        "docbus cert check H26.crt.pem --ca ca.crt.pem --material ca.crl --at 2026-11-23T09:00:00Z",
+        "echo $?    # 0 passed, 1 failed, 2 usage, 3 indeterminate",
+    ),
+)
+def check(
+    context: typer.Context,
+    certificate: Annotated[Path, typer.Argument(help="PEM or DER.")],
+    *,
+    ca: Annotated[list[Path], typer.Option(help="Certificate of an authority to trust; may be repeated.")],
+    intermediate: Annotated[
+        list[Path] | None, typer.Option(help="Certificate of an authority below it; may be repeated.")
+    ] = None,
+    material: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Revocation list or OCSP response; may be repeated.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="The time to judge it for; now if left out.")] = None,
+    output: options.Output = Form.TEXT,
+) -> int:
+    """Judge a certificate that an authority has issued, step by step, from files alone."""
+    begin(context, verifying=True)
+    from docbus.client.certifying import read_certificate, read_material_file
+    from docbus.clock import SystemClock
+    from docbus.identity.pki.judge import judge
+    from docbus.identity.pki.material import ValidationMaterial
+    from docbus.limits import MAX_CLOCK_SKEW_MS
+
+    leaf = read_certificate(certificate)
+    now_ms = SystemClock().now_ms()
+    at_ms = now_ms if at is None else options.parse_time(at)
+    verdict = judge(
+        leaf,
+        _agency_in(leaf) or "",
+        _authorities(ca, intermediate or ()),
+        ValidationMaterial(read_material_file(one) for one in material or ()),
+        at_ms=at_ms,
+        known_by_ms=now_ms + MAX_CLOCK_SKEW_MS,
+    )
+    return show_verdict(verdict, at_ms, output)
+
+
+def show_verdict(verdict: PathVerdict, at_ms: int, output: Form) -> int:
+    """Print each step and the verdict, and return the exit code."""
+    if output is Form.JSON:
+        write_json(
+            {
+                "verdict": verdict.outcome,
+                "code": verdict.code,
+                "as_of": at_ms,
+                "steps": [
+                    {"id": one.step.number, "title": one.step.title, "result": one.outcome, "detail": one.text}
+                    for one in verdict.steps
+                ],
+                "path": verdict.path,
+                "rests_on": verdict.rests_on,
+            }
+        )
+    else:
+        table(
+            ("step", "outcome", "what is checked", "detail"),
+            [(one.step.number, one.outcome.value, one.step.title, one.text) for one in verdict.steps],
+        )
+        line()
+        line(f"as of {when(at_ms)}")
+        line(f"verdict: {verdict.outcome.value}" + (f" ({verdict.code})" if verdict.code else ""))
+    return {"passed": ExitCode.OK, "failed": ExitCode.FAILED}.get(verdict.outcome.value, ExitCode.UNDECIDED)
+
+
+def _authorities(anchors: Sequence[Path], below: Sequence[Path]) -> Authorities:
+    from docbus.client.certifying import authorities_in
+
+    return authorities_in(anchors, below)
+
+
+def _agency_in(certificate: x509.Certificate) -> str | None:
+    from docbus.identity.pki.profile import agency_named
+
+    return agency_named(certificate)
+
+
+def _said_in(certificate: x509.Certificate) -> dict[str, str | None]:
+    from cryptography.hazmat.primitives import hashes
+
+    from docbus.errors import IdentityError
+    from docbus.identity.pki.crl import distribution_points
+    from docbus.identity.pki.ocsp import responders
+    from docbus.identity.signing import algorithm_of
+
+    try:
+        key = str(algorithm_of(certificate.public_key()))
+    except IdentityError as error:
+        key = f"not one that may sign: {error.text}"
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "agency": _agency_in(certificate),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "serial number": f"{certificate.serial_number:x}",
+        "valid from": when(round(certificate.not_valid_before_utc.timestamp() * 1000)),
+        "valid until": when(round(certificate.not_valid_after_utc.timestamp() * 1000)),
+        "key": key,
+        "digest": certificate.fingerprint(hashes.SHA256()).hex(),
+        "revocation list": ", ".join(distribution_points(certificate)) or None,
+        "responder": ", ".join(responders(certificate)) or None,
+    }
+
+
+app.add_typer(issuing.app)

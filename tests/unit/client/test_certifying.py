@@ -1,0 +1,175 @@
+"""An agency's folder asks for a certificate and uses it, and files are read for what they are."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from docbus.cli.app import run
+from docbus.client.certifying import certification_request, read_certificate, read_material_file, use_certificate
+from docbus.client.connect import signer_of_settings
+from docbus.client.founding import found_agency
+from docbus.client.issuing import found_authority
+from docbus.clock import SystemClock
+from docbus.errors import ConfigurationError, IdentityError, KeyFileError
+from docbus.identity.join import read_join_request, verify_join_request
+from docbus.identity.pki.issuing import make_request
+from docbus.settings import EmbeddedSettings, load_settings
+from tests.support.pki import TestAuthority
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docbus.client.issuing import Authority
+    from docbus.settings import Settings
+
+CLOCK = SystemClock()
+GENESIS = "ab" * 32
+ROOT = TestAuthority()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return the settings of a new agency."""
+    found_agency(
+        tmp_path / "hanoi",
+        code="H26",
+        name="Hà Nội",
+        environment="test",
+        genesis=GENESIS,
+        bus=EmbeddedSettings(file=tmp_path / "bus.db"),
+        clock=CLOCK,
+        aliases=["000.00.00.H26"],
+    )
+    return load_settings(tmp_path / "hanoi")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Return a small authority."""
+    return found_authority(tmp_path / "ca", name="Authority", clock=CLOCK)
+
+
+def _issued(authority: Authority, request: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(authority.issue(request, days=30).certificate)
+
+
+def test_a_folder_signs_under_the_certificate_that_it_asked_for(settings: Settings, authority: Authority) -> None:
+    """The join request with it can be granted, keeps names and encryption key, and the former certificate stays."""
+    before = signer_of_settings(settings).certificate
+    former = read_join_request((settings.folder / "H26.join").read_text("utf-8"))
+    certificate = _issued(authority, certification_request(settings))
+
+    done = use_certificate(settings, certificate, CLOCK)
+
+    text = done.request.read_text("utf-8")
+    asked = verify_join_request(text, environment="test", genesis=bytes.fromhex(GENESIS), now_ms=CLOCK.now_ms())
+    assert (former.name, former.aliases, former.encryption) == (
+        asked.request.name,
+        asked.request.aliases,
+        asked.request.encryption,
+    )
+    assert asked.fingerprint == done.fingerprint
+    assert asked.certificate.digest == signer_of_settings(settings).certificate != before
+    assert before == read_certificate(done.former).fingerprint(hashes.SHA256())
+
+
+def test_using_a_certificate_twice_changes_nothing(settings: Settings, authority: Authority) -> None:
+    """What is there stays as it is."""
+    certificate = _issued(authority, certification_request(settings))
+    use_certificate(settings, certificate, CLOCK)
+    files = {path: path.read_bytes() for path in settings.folder.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigurationError, match="cannot be made"):
+        use_certificate(settings, certificate, CLOCK)
+
+    assert files == {path: path.read_bytes() for path in settings.folder.rglob("*") if path.is_file()}
+
+
+def test_a_certificate_of_another_key_or_agency_is_not_used(settings: Settings, authority: Authority) -> None:
+    """Nor one that nobody has issued."""
+    other = make_request(ec.generate_private_key(ec.SECP256R1()), "vn:H26")
+    with pytest.raises(KeyFileError, match="does not belong to the certificate"):
+        use_certificate(settings, _issued(authority, other), CLOCK)
+    own = read_certificate(settings.folder / "keys" / "certificate.pem")
+    with pytest.raises(IdentityError, match="nobody else has issued"):
+        use_certificate(settings, own, CLOCK)
+
+
+def test_a_folder_without_its_join_request_is_told_so(settings: Settings, authority: Authority) -> None:
+    """Names and aliases stand there alone."""
+    certificate = _issued(authority, certification_request(settings))
+    (settings.folder / "H26.join").write_text("nothing")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        use_certificate(settings, certificate, CLOCK)
+
+
+def test_files_may_be_pem_or_der(tmp_path: Path) -> None:
+    """Authorities hand out both."""
+    der, path = ROOT.revocations(), tmp_path / "file"
+    pem = x509.load_der_x509_crl(der).public_bytes(Encoding.PEM)
+    digests = []
+    for content in (der, pem):
+        path.write_bytes(content)
+        digests.append(read_material_file(path).digest)
+    serials = []
+    for encoding in (Encoding.DER, Encoding.PEM):
+        path.write_bytes(ROOT.certificate.public_bytes(encoding))
+        serials.append(read_certificate(path).serial_number)
+
+    assert 1 == len(set(digests)) == len(set(serials))
+
+
+@pytest.mark.parametrize("reader", [read_certificate, read_material_file])
+@pytest.mark.parametrize("content", [b"nothing", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", None])
+def test_other_files_are_told_by_name(tmp_path: Path, reader: Any, content: bytes | None) -> None:
+    """Whether they are missing or hold something else."""
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="file"):
+        reader(path)
+
+
+def _check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    code = run(["cert", "check", *arguments, "--output", "json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_command_line_issues_revokes_and_judges(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit codes tell passed, failed and indeterminate apart, and the report names each step."""
+    agency, ca = ["-C", str(settings.folder)], ["-C", str(tmp_path / "ca")]
+    crt, anchor = str(tmp_path / "crt"), str(tmp_path / "ca" / "authority.crt.pem")
+    for command in (
+        [*ca, "cert", "ca", "init", "--name", "Authority", "--crl-uri", "http://ca.test/ca.crl"],
+        [*agency, "cert", "request", "-o", str(tmp_path / "csr")],
+        [*ca, "cert", "issue", str(tmp_path / "csr"), "--days", "30", "-o", crt],
+        [*ca, "cert", "crl", "-o", str(tmp_path / "crl")],
+        ["cert", "show", crt],
+    ):
+        assert 0 == run(command)
+    shown = capsys.readouterr().out
+    assert "http://ca.test/ca.crl" in shown
+
+    unknown, nothing = _check(capsys, crt, "--ca", anchor)
+    passed, report = _check(capsys, crt, "--ca", anchor, "--material", str(tmp_path / "crl"))
+    assert 0 == run([*ca, "cert", "revoke", crt, "--reason", "superseded"])
+    assert 0 == run([*ca, "cert", "crl", "-o", str(tmp_path / "crl-2")])
+    capsys.readouterr()
+    failed, revoked = _check(capsys, crt, "--ca", anchor, "--material", str(tmp_path / "crl-2"))
+    # The second before may be that of the revocation.
+    past = (datetime.fromisoformat(report["as_of"]) - timedelta(minutes=1)).isoformat()
+    earlier, _ = _check(capsys, crt, "--ca", anchor, "--material", str(tmp_path / "crl-2"), "--at", past)
+
+    assert (3, 0, 1, 0) == (unknown, passed, failed, earlier)
+    assert ["X1", "X2", "X3", "X4", "X5"] == [step["id"] for step in report["steps"]]
+    assert "revocation_unknown" == nothing["code"]
+    assert "revoked_by_authority" == revoked["code"]
