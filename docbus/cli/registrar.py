@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from docbus.cli import expecting, options, registrar_keys, standing
+from docbus.cli import authorities, expecting, options, registrar_keys, standing
 from docbus.cli.examples import examples
 from docbus.cli.join_requests import confirm, digest_of, read_request
 from docbus.cli.output import Form, pairs, when, write_json
@@ -344,4 +344,5 @@ def run(
 
 app.add_typer(standing.app)
 app.add_typer(registrar_keys.app, name="keys")
+app.add_typer(authorities.app, name="authority")
 app.add_typer(expecting.app)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from docbus.errors import AgencyCodeError, IdentityError
-from docbus.identity import entries, standing
+from docbus.identity import authorities, entries, standing
 from docbus.identity.agency import parse_canonical
 from docbus.identity.certificates import certificate_set_digest
 from docbus.identity.checked import check_signing
@@ -308,5 +308,7 @@ _WRITERS: dict[type, Callable[[DirectoryState, int, Any], None]] = {
     entries.Move: standing.move,
     entries.Delegation: standing.delegate,
     entries.DelegationEnd: standing.end_delegation,
+    entries.Authority: authorities.name_authority,
+    entries.AuthorityEnd: authorities.end_authority,
 }
 """What writes each kind of change into the state, the genesis apart."""

@@ -222,6 +222,31 @@ class KeyOverlap:
     retires_at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Agencies' certificates that this authority, or one below it, has issued are judged by path and standing.
+
+    Named again it has the new name and intermediates.
+
+    Attributes:
+        name: For people.
+        certificate: Of the trust anchor, DER.
+        intermediates: Of authorities below it, DER.
+    """
+
+    name: str
+    certificate: bytes
+    intermediates: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityEnd:
+    """The trust anchor with this SHA-256 of its certificate is none any more."""
+
+    authority: bytes
+    reason: str
+
+
 Change = (
     Genesis
     | AgencyGrant
@@ -238,6 +263,8 @@ Change = (
     | Delegation
     | DelegationEnd
     | KeyOverlap
+    | Authority
+    | AuthorityEnd
 )
 CHANGES: dict[str, type[Change]] = {_NAMESPACE + made.__name__: made for made in get_args(Change)}
 

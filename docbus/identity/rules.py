@@ -29,7 +29,7 @@ RULES: dict[str, str] = {
     "partitions": "An inbox has a bounded number of partitions.",
     "profile_known": "A signing key is of a profile that this version reads.",
     "suite_known": "An encryption key is of a suite that this version reads.",
-    "certificate_fit": "A certificate keeps the profile for agencies and names the one it is granted to.",
+    "certificate_fit": "A certificate keeps the profile for agencies and names none but the one it is granted to.",
     "certificate_once": "A certificate is granted once, ever.",
     "signing_key_one_agency": "A signing key, by whatever certificate, is granted to one agency ever.",
     "signing_key_not_revoked": "A signing key that was revoked is not granted again.",
@@ -50,6 +50,8 @@ RULES: dict[str, str] = {
     "delegate_open": "A delegate is another agency, and open.",
     "delegation_terms": "A delegation names kinds by their form, each once, and an end that is not before its start.",
     "delegation_held": "Only a delegation that is there is ended.",
+    "authority_fit": "An authority's certificates keep the profile for authorities, and their number is bounded.",
+    "authority_known": "Only an authority that is in force is ended.",
 }
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from docbus.errors import DirectoryError, IdentityError, MalformedError, UnknownAgencyError
 from docbus.identity import entries
 from docbus.identity.agency import AgencyId
+from docbus.identity.authorities import authorities_at
 from docbus.identity.chain import check_chain, decode_entry, decode_record
 from docbus.identity.changes import apply_change, apply_genesis
 from docbus.identity.checked import NOTHING_CHECKED, CheckedSigning
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from docbus.identity.grants import Agency, CertificateGrant, DelegationGrant
+    from docbus.identity.pki.authorities import Authorities
     from docbus.identity.registrar_terms import RegistrarTerms
     from docbus.identity.shelf import Shelf
 
@@ -146,6 +148,10 @@ class TrustSnapshot:
             (one for one in found if one and one.ended_at is None and agency_id in (one.agency, one.delegate)),
             key=lambda one: one.granted_at,
         )
+
+    def authorities(self, position: int | None = None) -> Authorities:
+        """Return the authorities that issue agencies' certificates, now or as they were at an earlier position."""
+        return authorities_at(self._state, self._until(position))
 
     @property
     def registrar(self) -> RegistrarTerms:

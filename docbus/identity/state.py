@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from docbus.identity.checked import CheckedSigning
     from docbus.identity.entries import Genesis
     from docbus.identity.grants import Agency, CertificateGrant, DelegationGrant
+    from docbus.identity.pki.authorities import Authorities
     from docbus.identity.registrar_terms import RegistrarTerms
     from docbus.identity.shelf import Shelf
 
@@ -71,6 +72,7 @@ class DirectoryState:
         "agencies",
         "aliases",
         "applied_at",
+        "authorities",
         "certificates",
         "checked_signing",
         "delegations",
@@ -119,6 +121,8 @@ class DirectoryState:
         self.certificates: Versions[CertificateGrant] = Versions()
         self.delegations: Versions[DelegationGrant] = Versions()
         """By the ids of the agency and its delegate, with a blank in between."""
+        self.authorities: list[tuple[int, Authorities]] = []
+        """Position of each entry that names or ends an authority, the oldest first, and those in force from it on."""
         self.order: list[str] = []
         """Agency ids in the order of their grants."""
         self.aliases: dict[str, tuple[str, int]] = {}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from docbus.clock import SystemClock
 from docbus.errors import DirectoryError
 from docbus.identity import entries
 from docbus.identity.agency import AgencyId
+from docbus.identity.authorities import check_issuer
 from docbus.identity.join import CheckedJoinRequest, verify_join_request
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import DEFAULT_PARTITIONS
 from docbus.registry.appending import Published, try_entry
+from docbus.registry.authorities import NamingAuthorities
 from docbus.registry.standing import Standing
 from docbus.transport.topics import DIRECTORY, spec_of
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from docbus.transport.port import Transport
 
 
-class Registrar(Standing):
+class Registrar(Standing, NamingAuthorities):
     """Publishes entries. Each method returns once its entry stands, or raises, and then says whether it might.
 
     Agencies may be named by code, canonical id or alias.
@@ -103,9 +106,14 @@ class Registrar(Standing):
             TransportError: The directory cannot be read.
         """
         snapshot = await self.load()
-        return verify_join_request(
-            request, environment=snapshot.environment, genesis=self.genesis, now_ms=self._clock.now_ms()
-        )
+        now_ms = self._clock.now_ms()
+        checked = verify_join_request(request, environment=snapshot.environment, genesis=self.genesis, now_ms=now_ms)
+        asked = checked.request
+        for der in asked.signing.certificates:
+            said = check_issuer(der, asked.agency, snapshot.authorities(), at_ms=now_ms)
+            if said is not None:
+                checked = replace(checked, warnings=(*checked.warnings, said))
+        return checked
 
     async def grant(
         self, request: str, *, roles: Sequence[str] = (), partitions: int = DEFAULT_PARTITIONS

@@ -46,6 +46,8 @@ CHANGES: list[entries.Change] = [
         retire_encryption=(b"e" * 32,),
         retires_at=NOW_MS,
     ),
+    entries.Authority(name="Root", certificate=b"anchor", intermediates=(b"below",)),
+    entries.AuthorityEnd(authority=b"a" * 32, reason="superseded"),
 ]
 
 

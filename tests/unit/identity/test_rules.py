@@ -15,6 +15,7 @@ from docbus.identity.certificates import make_certificate
 from docbus.identity.changes import MAX_ROLES
 from docbus.identity.encryption import MLKEM_BYTES, X25519_BYTES
 from docbus.identity.overlap import MAX_OVERLAP_MS
+from docbus.identity.pki.authorities import MAX_INTERMEDIATES
 from docbus.identity.rules import RULES, refusal
 from docbus.identity.signing import generate_signing_key, public_key_bytes
 from docbus.identity.snapshot import DirectoryReplay
@@ -29,12 +30,15 @@ from tests.support.directory import (
     make_keys,
     make_registrar_signer,
 )
+from tests.support.pki import TestAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from docbus.identity.signing import RegistrarSigner
 
+ROOT = TestAuthority()
+BELOW = TestAuthority(name="Issuing", above=ROOT, serial=2)
 ALIAS = "vn2016:000.00.02.H37"
 
 
@@ -506,6 +510,30 @@ ATTACKS: dict[str, tuple[str, Callable[[Log], bytes]]] = {
         lambda log: log.value(
             entries.DelegationEnd(agency=log.open.agency, delegate=log.rotated.agency, reason="never given")
         ),
+    ),
+    "names an agency's certificate as an authority": (
+        "authority_fit",
+        lambda log: log.value(entries.Authority(name="Root", certificate=log.open.certificate, intermediates=())),
+    ),
+    "names too many authorities below one": (
+        "authority_fit",
+        lambda log: log.value(
+            entries.Authority(
+                name="Root", certificate=ROOT.der, intermediates=tuple(BELOW.der for _ in range(MAX_INTERMEDIATES + 1))
+            )
+        ),
+    ),
+    "names an authority without a name": (
+        "title",
+        lambda log: log.value(entries.Authority(name="", certificate=ROOT.der, intermediates=())),
+    ),
+    "ends an authority that is none": (
+        "authority_known",
+        lambda log: log.value(entries.AuthorityEnd(authority=bytes(32), reason="never named")),
+    ),
+    "ends an authority for no reason": (
+        "title",
+        lambda log: log.value(entries.AuthorityEnd(authority=bytes(32), reason="")),
     ),
 }
 
