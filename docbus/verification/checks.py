@@ -48,6 +48,9 @@ DIRECTORY = _check(
 )
 TIME = _check("C1.21", "made_in_future", "the statement was not made in the future", "indeterminate")
 FRESHNESS = _check("C1.22", "directory_stale", "the directory is not older than it says it may be", "indeterminate")
+PATH = _check(
+    "C1.23", "path_invalid", "what an authority of the directory issued has a valid path to it, and was not revoked"
+)
 BATCH_KEY = _check("C2.01", "batch_key_unusable", "a key of the recipient opens the batch key")
 CONTENT_KEY = _check("C2.02", "content_key_unusable", "the batch key opens the content key")
 DECRYPTION = _check("C2.03", "decryption_failed", "the content key opens the package in this document's context")
@@ -84,6 +87,7 @@ CHECKS: tuple[Check, ...] = (
     DIRECTORY,
     TIME,
     FRESHNESS,
+    PATH,
     BATCH_KEY,
     CONTENT_KEY,
     DECRYPTION,
@@ -112,6 +116,17 @@ LATER_CODES = (REVOKED_LATER, SUSPENDED_LATER)
 """The indeterminate ones: ``revoked_later`` is an auditor's, ``suspended_later`` a recipient's."""
 AUTHORITY_CODES = (REVOKED, RETIRED, EXPIRED, CLOSED, SUSPENDED, DELEGATION_ENDED, *LATER_CODES)
 """Codes under C1.19 that say which authority is missing."""
+
+CERTIFICATE_UNFIT = "certificate_unfit"
+AUTHORITY_UNFIT = "authority_unfit"
+REVOKED_BY_AUTHORITY = "revoked_by_authority"
+REVOCATION_UNKNOWN = "revocation_unknown"
+ON_HOLD = "certificate_on_hold"
+REVOKED_BY_AUTHORITY_LATER = "revoked_by_authority_later"
+UNDECIDED_PATH_CODES = (REVOCATION_UNKNOWN, ON_HOLD, REVOKED_BY_AUTHORITY_LATER)
+"""The indeterminate ones; the last of them is an auditor's."""
+PATH_CODES = (CERTIFICATE_UNFIT, AUTHORITY_UNFIT, REVOKED_BY_AUTHORITY, *UNDECIDED_PATH_CODES)
+"""Codes under C1.23 that say what is wrong."""
 
 
 def failed(check: Check, text: str, *, code: str | None = None) -> NoReturn:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from docbus.envelope.package import Package
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.verification.checks import Check
+    from docbus.verification.paths import Basis
 
 Given = Verified | VerificationError | IndeterminateError
 """What the verifier returned or raised."""
@@ -36,7 +37,14 @@ EXIT_CODES: Mapping[Verdict, int] = {"valid": 0, "invalid": 1, "indeterminate": 
 _OPENING = tuple(check for check in checks.CHECKS if check.number.startswith("C2"))
 _LIVE = tuple(check for check in checks.CHECKS if check not in _OPENING)
 # An auditor asks for the directory first, because authority is asked as of the position the statement names.
-_AUDITOR = (*_LIVE[: _LIVE.index(checks.AUTHORITY)], checks.DIRECTORY, checks.AUTHORITY, checks.TIME, checks.FRESHNESS)
+_AUDITOR = (
+    *_LIVE[: _LIVE.index(checks.AUTHORITY)],
+    checks.DIRECTORY,
+    checks.AUTHORITY,
+    checks.TIME,
+    checks.FRESHNESS,
+    checks.PATH,
+)
 
 
 class Manner(NamedTuple):
@@ -179,14 +187,7 @@ def report_of(
 
 def _first_part(result: Given, manner: Manner, known: _Known) -> dict[str, CheckResult]:
     stopped_at = None if isinstance(result, Verified) else result.step
-    not_asked: dict[str, str] = {}
-    if manner.recipient is None:
-        not_asked[checks.RECIPIENT.number] = "the owner of the inbox was not given"
-    if not manner.record:
-        not_asked[checks.RECORD_KEY.number] = "there is no record, only its value"
-    if not manner.live:
-        for check in (checks.TIME, checks.FRESHNESS):
-            not_asked[check.number] = "for an auditor the order in the log decides, not a clock"
+    not_asked = _not_asked(result, manner)
     outcomes: dict[str, CheckResult] = {}
     stopped = False
     for check in _LIVE if manner.live else _AUDITOR:
@@ -208,6 +209,21 @@ def _first_part(result: Given, manner: Manner, known: _Known) -> dict[str, Check
         else:
             outcomes[check.number] = _result(check, "passed", known.detail(check))
     return outcomes
+
+
+def _not_asked(result: Given, manner: Manner) -> dict[str, str]:
+    """Return why checks do not apply, by their numbers."""
+    found: dict[str, str] = {}
+    if manner.recipient is None:
+        found[checks.RECIPIENT.number] = "the owner of the inbox was not given"
+    if not manner.record:
+        found[checks.RECORD_KEY.number] = "there is no record, only its value"
+    if not manner.live:
+        for check in (checks.TIME, checks.FRESHNESS):
+            found[check.number] = "for an auditor the order in the log decides, not a clock"
+    if isinstance(result, Verified) and result.basis is None:
+        found[checks.PATH.number] = "no authority of the directory has issued the certificate"
+    return found
 
 
 def _second_part(result: Given, opening: Package | VerificationError | None, known: _Known) -> dict[str, CheckResult]:
@@ -323,13 +339,20 @@ class _Known(NamedTuple):
 def _envelope_details(envelope: Envelope, verified: Verified | None) -> dict[str, str]:
     first, proof = envelope.signatures[0], envelope.proof
     grant = None if verified is None else verified.grant
+    basis = None if verified is None else verified.basis
     whose = "" if grant is None else f", granted to {grant.agency} by directory entry {grant.granted_at}"
     return {
         checks.PAYLOAD_TYPE.number: envelope.payload_type,
         checks.CERTIFICATE.number: first.certificate.hex() + whose,
         checks.PROFILE.number: PROFILES[first.profile].name if first.profile in PROFILES else str(first.profile),
+        checks.PATH.number: "" if basis is None else _rests_on(basis),
         checks.PROOF.number: f"statement {proof.index + 1} of {proof.tree_size} in its batch",
     }
+
+
+def _rests_on(basis: Basis) -> str:
+    named = ", ".join(f"{digest.hex()[:16]}…" for digest in basis.rests_on)
+    return f"as of {format_time(basis.at_ms)}, by what its authority said in {named}"
 
 
 def _statement_details(statement: Statement) -> dict[str, str]:

@@ -8,7 +8,7 @@ The checklist, in order; see ``checks`` for the codes::
     C1.04 certificate           C1.12 delegation            C1.20 directory position
     C1.05 profile               C1.13 environment           C1.21 time
     C1.06 signature count       C1.14 recipient             C1.22 freshness
-    C1.07 proof                 C1.15 record key
+    C1.07 proof                 C1.15 record key           C1.23 path of an issued certificate
     C1.08 signature             C1.16 lane
 
 What comes before C1.08 needs no cryptography; what comes after it is only said of proven senders. The caller still
@@ -48,6 +48,7 @@ from docbus.verification.authority import (
 )
 from docbus.verification.batches import MAX_HEADS, Batch, Batches
 from docbus.verification.checks import failed, undecided
+from docbus.verification.paths import Basis, Paths
 from docbus.wire.pae import leaf_digest
 from docbus.wire.profiles import PROFILES
 from docbus.wire.tree import HASH_BYTES, path_length, root_from_path
@@ -74,6 +75,7 @@ class Verified(NamedTuple):
     grant: CertificateGrant
     findings: tuple[str, ...]
     hints: tuple[Hint, ...] = ()
+    basis: Basis | None = None
 
     @property
     def sender(self) -> str:
@@ -91,10 +93,15 @@ class Proven(NamedTuple):
 
 
 class Verifier:
-    """Runs C1. Holds caches and no verdicts; use one per thread."""
+    """Runs C1. Holds caches, and no verdict beyond its time; use one per thread.
 
-    def __init__(self) -> None:
+    Args:
+        paths: Judges certificates that authorities have issued; without one, nothing is known of how they stand.
+    """
+
+    def __init__(self, paths: Paths | None = None) -> None:
         self._batches = Batches()
+        self._paths = paths or Paths()
 
     def verify(
         self, value: bytes | None, *, key: bytes | None, recipient: str, snapshot: TrustSnapshot, now_ms: int
@@ -110,7 +117,7 @@ class Verifier:
 
         Raises:
             VerificationError: A check failed.
-            IndeterminateError: A check cannot be decided yet (C1.20 to C1.22).
+            IndeterminateError: A check cannot be decided yet (C1.20 to C1.23).
         """
         verified = self._verify(value, key, recipient, snapshot)
         head = verified.statement.head
@@ -125,10 +132,17 @@ class Verifier:
             undecided(
                 checks.FRESHNESS, f"directory entry {snapshot.position}, the last one known, is {hours:.1f} h old"
             )
-        return verified
+        basis = self._paths.check_live(verified.grant, head, snapshot, now_ms)
+        return verified if basis is None else verified._replace(basis=basis)
 
     def verify_recorded(
-        self, value: bytes | None, *, key: bytes | None, recipient: str | None, snapshot: TrustSnapshot
+        self,
+        value: bytes | None,
+        *,
+        key: bytes | None,
+        recipient: str | None,
+        snapshot: TrustSnapshot,
+        known_at_ms: int | None = None,
     ) -> Verified:
         """Verify a record as an auditor, by the authority valid at the directory position the statement names.
 
@@ -140,15 +154,18 @@ class Verifier:
             key: The record's key, or None where a single envelope is verified without its record.
             recipient: Owner of the inbox it was found in, or None where it is not known.
             snapshot: The directory, read to its end.
+            known_at_ms: A time at which other evidence shows that the statement was there, for C1.23; milliseconds
+                since 1970 UTC.
 
         Raises:
             VerificationError: A check failed.
-            IndeterminateError: A check cannot be decided (C1.19, C1.20).
+            IndeterminateError: A check cannot be decided (C1.19, C1.20, C1.23).
         """
         verified = _directory(self._verify(value, key, recipient, snapshot), snapshot)
         head = verified.statement.head
         check_recorded_authority(verified.grant, snapshot, position=head.directory_position, made_at=head.made_at)
-        return verified
+        basis = self._paths.check_recorded(verified.grant, head, snapshot, known_at_ms)
+        return verified if basis is None else verified._replace(basis=basis)
 
     def _verify(
         self, value: bytes | None, key: bytes | None, recipient: str | None, snapshot: TrustSnapshot

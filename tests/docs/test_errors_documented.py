@@ -8,7 +8,7 @@ from pathlib import Path
 
 from docbus import errors
 from docbus.errors import DocbusError, IndeterminateError, VerificationError
-from docbus.verification.checks import AUTHORITY_CODES, CHECKS, LATER_CODES
+from docbus.verification.checks import AUTHORITY_CODES, CHECKS, LATER_CODES, PATH_CODES, UNDECIDED_PATH_CODES
 from docbus.verification.verifier import DIRECTORY_HASH_FINDING
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text("utf-8")
@@ -34,6 +34,7 @@ def test_every_check_is_documented() -> None:
     expected = {check.code: (check.number, "yes" if check.outcome == "indeterminate" else "no") for check in CHECKS} | {
         code: ("C1.19", "yes" if code in LATER_CODES else "no") for code in AUTHORITY_CODES
     }
+    expected |= {code: ("C1.23", "yes" if code in UNDECIDED_PATH_CODES else "no") for code in PATH_CODES}
     shared = {"agency_closed"}
 
     assert expected == {code: tuple(ROWS[code][:2]) for code in expected if code in ROWS} | {
@@ -43,7 +44,7 @@ def test_every_check_is_documented() -> None:
 
 def test_nothing_else_is_documented() -> None:
     """A code that no longer exists has no row."""
-    known = {made.code for made in CLASSES} | {check.code for check in CHECKS} | set(AUTHORITY_CODES)
+    known = {made.code for made in CLASSES} | {check.code for check in CHECKS} | {*AUTHORITY_CODES, *PATH_CODES}
 
     assert set() == set(ROWS) - known
 

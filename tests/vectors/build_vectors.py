@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.vectors.building import (
+    authorities,
     ed25519,
     failing_blocks,
     failing_circumstances,
@@ -53,6 +54,7 @@ def build(*, may_draw: bool = False) -> dict[str, bytes]:
         standing,
         ed25519,
         overlap,
+        authorities,
     ):
         for part in module.ALL:
             part(failing)

@@ -77,6 +77,7 @@ def judge(
         rests_on=tuple(sorted({digest for one in standings for digest in one.rests_on})),
         since_ms=max(milliseconds(one.not_valid_before_utc) for one in path),
         until_ms=min(*(milliseconds(one.not_valid_after_utc) for one in path), *(one.until_ms for one in standings)),
+        revoked_later=any(one.revoked_later for one in standings),
     )
 
 

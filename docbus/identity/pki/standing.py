@@ -34,12 +34,14 @@ class Standing(NamedTuple):
         code: Of the "no".
         rests_on: SHA-256 of each list and response that was needed.
         until_ms: Until when the answer is the same, if it passed.
+        revoked_later: Whether it is known to be revoked from a later time on.
     """
 
     result: StepResult
     code: str | None
     rests_on: tuple[bytes, ...]
     until_ms: int
+    revoked_later: bool = False
 
 
 def standing_of(
@@ -68,7 +70,7 @@ def standing_of(
     responses = [one for one in responses if one.digest not in future]
     until = min([_before(time, at_ms, known_by_ms) for time in future.values()], default=_FOREVER)
 
-    newest = _newest(lists)
+    newest, later = _newest(lists), False
     for piece, revoked in _said(certificate, lists, responses):
         since = _since(revoked)
         if revoked.reason is _HOLD:
@@ -80,13 +82,15 @@ def standing_of(
         elif since <= at_ms:
             what = f"{_named(certificate)} was revoked as of {format_time(since)} ({revoked.reason.value})"
             return _no(REVOKED, Outcome.FAILED, what, REVOKED.code, piece)
+        later = later or revoked.reason is not _HOLD
         until = min(until, since - 1)
 
     good = _good(certificate, newest, responses, at_ms)
     if good is None:
         return _no(KNOWN, Outcome.INDETERMINATE, _why_unknown(certificate, lists, at_ms), KNOWN.code, None)
     what = f"{_named(certificate)}: {_called(good)} of {format_time(good.this_update_ms)} knows of no revocation"
-    return Standing(StepResult(KNOWN, Outcome.PASSED, what), None, (good.digest,), min(until, good.next_update_ms))
+    result, until = StepResult(KNOWN, Outcome.PASSED, what), min(until, good.next_update_ms)
+    return Standing(result, None, (good.digest,), until, later)
 
 
 _FOREVER = (1 << 63) - 1

@@ -54,6 +54,7 @@ class PathVerdict:
         rests_on: SHA-256 of each revocation list and response that was needed, sorted.
         since_ms: The answer is the same from then on, milliseconds since 1970 UTC; the time itself unless passed.
         until_ms: The answer is the same until then, this millisecond included.
+        revoked_later: Whether a certificate of the path is known to be revoked from a later time on.
     """
 
     outcome: Outcome
@@ -64,3 +65,4 @@ class PathVerdict:
     rests_on: tuple[bytes, ...] = ()
     since_ms: int
     until_ms: int
+    revoked_later: bool = False

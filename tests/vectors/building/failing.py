@@ -85,6 +85,10 @@ class Failing:
         made = f"{made} Signed by the sender's test key."
         self.value(name, encode_envelope(sealed), check, made, why, base=base, **more)
 
+    def sealed_by(self, agency: str, letter: Letter) -> bytes:
+        """Return the envelope of a letter that another agency than the base's sender has signed."""
+        return encode_envelope(seal_batch(self.world, self.world.parties[agency].signer, [letter])[0])
+
 
 def flip(encoded: bytes, at: int, mask: int = 1) -> bytes:
     """Return the bytes with bits of one byte flipped."""

@@ -11,7 +11,7 @@ from docbus.envelope.statement import FIRST_PREVIOUS, Reference, Refusal
 from docbus.identity import entries
 from docbus.limits import MAX_CLOCK_SKEW_MS, PART_BYTES
 from docbus.verification.verifier import DIRECTORY_HASH_FINDING
-from tests.vectors.building import ed25519, overlap, standing
+from tests.vectors.building import authorities, ed25519, overlap, standing
 from tests.vectors.building.attached import Attached, attach, enclose, write_attached
 from tests.vectors.building.drawn import derived
 from tests.vectors.building.letters import (
@@ -64,6 +64,7 @@ class Valid:
         standing.passing(self)
         ed25519.passing(self)
         overlap.passing(self)
+        authorities.passing(self)
         self._attachments()
 
     def add(

@@ -29,6 +29,8 @@ class Circumstances:
     record_key: str | None = HANOI
     directory_position: int = ALL_OPEN
     now_ms: int = NOW
+    material: tuple[str, ...] = ()
+    """Files of ``trust/material`` that it is given."""
 
 
 AT_TAY_NINH = Circumstances()
@@ -84,6 +86,8 @@ class Vector:
             "directory_position": told.directory_position,
             "now_ms": told.now_ms,
         }
+        if told.material:
+            expected["material"] = list(told.material)
         if self.parts:
             expected["parts"] = len(self.parts)
         if self.check is not None:

@@ -28,6 +28,7 @@ from docbus.identity.signing import (
     signer_of,
 )
 from docbus.wire.profiles import Profile
+from tests.vectors.building.issuing import TestAuthority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,10 @@ TAY_NINH = "vn:H53"
 LANG_SON = "vn:H37.02.02"
 TAXES = "vn:G12.18"
 CUSTOMS = "vn:G12.20"
+FORESTRY = "vn:G10.19"
+"""Its certificate was issued by the authority."""
+FISHERIES = "vn:G10.20"
+"""Its certificate was issued by the authority, for three years."""
 STRANGER = "vn:H41"
 """Has keys, and no grant."""
 NAMES = {
@@ -51,6 +56,8 @@ NAMES = {
     LANG_SON: "Sở Khoa học và Công nghệ tỉnh Lạng Sơn",
     TAXES: "Tổng cục Thuế",
     CUSTOMS: "Tổng cục Hải quan",
+    FORESTRY: "Cục Lâm nghiệp",
+    FISHERIES: "Cục Thủy sản",
 }
 PROFILES = {
     HANOI: Profile.ES256,
@@ -81,6 +88,11 @@ CUSTOMS_OVERLAP = 14
 """Both keys of customs may sign from here on, the old one until ``OLD_KEY_ENDS``."""
 AFTER_OVERLAP = 16
 """A heartbeat, the first entry that was made after that."""
+AUTHORITY_NAMED = 17
+ISSUED = 18
+"""Its certificates are granted: that of ``FORESTRY``, and one for three years, which no verifier believes."""
+ISSUED_TOO_LONG = 19
+AUTHORITY_ENDED = 20
 DAY_MS = 24 * 60 * 60 * 1000
 _RSA_BITS = 2048
 
@@ -101,7 +113,7 @@ class World:
 
     def __init__(self, folder: Path, drawn: Drawn, *, may_draw: bool) -> None:
         self.drawn = drawn
-        self._keys = folder / "keys"
+        self._folder = folder
         self._may_draw = may_draw
         self.files: dict[str, bytes] = {}
         registrar = _load(self._file("registrar.signing.pem", lambda: private_key_pem(_new_key(Profile.ES256))))
@@ -110,6 +122,10 @@ class World:
         self.parties[TAXES] = self._hybrid(TAXES)
         self.second = self._party(HANOI, SECOND)
         self.customs_new = self._party(CUSTOMS, CUSTOMS_NEW)
+        self._authority = TestAuthority(self._kept)
+        self.parties[FORESTRY] = self._issued(FORESTRY, serial=0x1001, days=700)
+        self.parties[FISHERIES] = self._issued(FISHERIES, serial=0x1002, days=1095)
+        self.material = self._authority.material()
         self.records: list[bytes] = []
         self.hashes: list[bytes] = []
         self._write_log()
@@ -120,7 +136,10 @@ class World:
         return self.hashes[0]
 
     def _file(self, name: str, make: object) -> bytes:
-        path = self._keys / name
+        return self._kept(f"keys/{name}", make)
+
+    def _kept(self, name: str, make: object) -> bytes:
+        path = self._folder / name
         if path.is_file():
             content = path.read_bytes()
         elif self._may_draw:
@@ -129,8 +148,16 @@ class World:
             path.write_bytes(content)
         else:
             raise FileNotFoundError(f"{path} is missing; it is never made again")
-        self.files[f"keys/{name}"] = content
+        self.files[name] = content
         return content
+
+    def _issued(self, agency: str, *, serial: int, days: int) -> Party:
+        stem = agency.replace(":", "-")
+        key = _load(self._file(f"{stem}.signing.pem", lambda: private_key_pem(_new_key(Profile.ES256))))
+        made = self._file(
+            f"{stem}.certificate.der", lambda: self._authority.issue(key, agency, serial=serial, days=days)
+        )
+        return self._complete(agency, stem, signer_of(key, made), (made,))
 
     def _party(self, agency: str, label: str) -> Party:
         stem = label.replace(":", "-")
@@ -221,6 +248,10 @@ class World:
         )
         self._append(entries.Heartbeat())
         self._append(entries.Heartbeat())
+        self._append(entries.Authority(name="Vectors CA", certificate=self._authority.certificate, intermediates=()))
+        self._append(self._grant(FORESTRY))
+        self._append(self._grant(FISHERIES))
+        self._append(entries.AuthorityEnd(authority=sha256(self._authority.certificate).digest(), reason="superseded"))
 
     def _grant(self, agency: str) -> entries.AgencyGrant:
         party = self.parties[agency]
