@@ -17,6 +17,7 @@
     │   ├── UnknownAgencyError         a code that the directory does not have
     │   ├── AgencyClosedError
     │   ├── DelegationError            may not send for the other agency
+    │   ├── RevocationUnavailableError an authority's lists or responses cannot be fetched  (retriable)
     │   └── DirectoryError             the directory log contradicts itself or the pinned genesis
     │       └── ForeignRecordError     a record that the registrar did not sign
     ├── MalformedError                 bytes that are not what their schema says
@@ -154,6 +155,13 @@ class DelegationError(IdentityError):
     """The directory does not let this agency send such a document for the other one now."""
 
     code = "delegation_missing"
+
+
+class RevocationUnavailableError(IdentityError):
+    """An authority's revocation list, or its answer about a certificate, cannot be fetched now."""
+
+    code = "revocation_unavailable"
+    retriable = True
 
 
 class DirectoryError(IdentityError):

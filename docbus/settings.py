@@ -227,6 +227,12 @@ class AccessSettings(_Table):
         return self
 
 
+class CertificateSettings(_Table):
+    """Whether the revocation lists of authorities are fetched, from the addresses that certificates name."""
+
+    fetch: bool = True
+
+
 class MetricsSettings(_Table):
     """Where Prometheus reads figures, as ``host:port``; nowhere if left out."""
 
@@ -306,6 +312,7 @@ class Settings(BaseSettings):
     access: AccessSettings | None = None
     metrics: MetricsSettings = MetricsSettings()
     timestamps: TimeStampSettings | None = None
+    certificates: CertificateSettings = CertificateSettings()
 
     @model_validator(mode="after")
     def _one_transport(self) -> Settings:

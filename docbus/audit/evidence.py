@@ -14,14 +14,17 @@ from docbus.errors import (
     VerificationError,
 )
 from docbus.identity.bundle import dump_bundle, load_bundle
+from docbus.identity.pki.material import NOTHING_KNOWN
 from docbus.registry.follow import fetch_directory
 from docbus.transport import topics
+from docbus.verification.paths import Paths
 from docbus.verification.report import Manner, report_of
 from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from docbus.identity.pki.material import ValidationMaterial
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
     from docbus.verification.report import Given, VerificationReport
@@ -111,7 +114,13 @@ async def export_trust(transport: Transport, genesis: bytes) -> bytes:
 
 
 def verify_file(
-    envelope: bytes, bundle: bytes, *, genesis: bytes | None = None, recipient: str | None = None
+    envelope: bytes,
+    bundle: bytes,
+    *,
+    genesis: bytes | None = None,
+    recipient: str | None = None,
+    material: ValidationMaterial = NOTHING_KNOWN,
+    known_at_ms: int | None = None,
 ) -> VerificationReport:
     """Verify one envelope without a broker, as an auditor.
 
@@ -121,6 +130,8 @@ def verify_file(
         genesis: The pinned hash of the directory's first entry; None takes the bundle's word for it, and the report
             says so.
         recipient: Code or id of the agency in whose inbox it was found, if that is known.
+        material: What authorities say of the certificates that they have issued.
+        known_at_ms: When the envelope was there for sure, milliseconds since 1970 UTC.
 
     Raises:
         AuditError: Bundle or envelope cannot be read as such, so nothing can be said.
@@ -133,7 +144,9 @@ def verify_file(
     owner = None if recipient is None else snapshot.resolve(recipient)
     result: Given
     try:
-        result = Verifier().verify_recorded(envelope, key=None, recipient=owner, snapshot=snapshot)
+        result = Verifier(Paths(lambda: material)).verify_recorded(
+            envelope, key=None, recipient=owner, snapshot=snapshot, known_at_ms=known_at_ms
+        )
     except (VerificationError, IndeterminateError) as error:
         result = error
     notes = _trust_notes(snapshot, pinned=genesis is not None)

@@ -29,9 +29,11 @@ from docbus.audit.reducer import Reducer
 from docbus.audit.report import ReplayReport, Unreadable, verdict_of
 from docbus.audit.time_stamps import judge_directory
 from docbus.errors import AuditError, DirectoryError, TransportError, WaitTimeoutError
+from docbus.identity.pki.material import NOTHING_KNOWN
 from docbus.limits import MIB
 from docbus.registry.reader import DirectoryReader
 from docbus.transport.topics import DAY_MS, DIRECTORY, INBOX_RETENTION_MS
+from docbus.verification.paths import Paths
 from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from docbus.audit.places import Inbox
     from docbus.clock import Clock
     from docbus.errors import ForeignRecordError
+    from docbus.identity.pki.material import ValidationMaterial
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.identity.time_stamps.anchors import Anchors
     from docbus.transport.port import Record, Transport
@@ -98,6 +101,7 @@ class Replay:
         anchors: Whom to believe about time stamps; without any, none is checked.
         policy: The only policy of theirs to accept; None for any.
         read_seconds: Seconds that one read waits.
+        material: What authorities say of the certificates that they have issued; nothing is known without it.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class Replay:
         anchors: Anchors | None = None,
         policy: str | None = None,
         read_seconds: float = READ_SECONDS,
+        material: ValidationMaterial = NOTHING_KNOWN,
     ) -> None:
         self._transport = transport
         self._clock = clock
@@ -127,7 +132,7 @@ class Replay:
         self._bounding = Bounding(transport, start, end)
         self._unreadable = self._bounding.unreadable
         self._findings = Findings()
-        self._verifier = Verifier()
+        self._verifier = Verifier(Paths(lambda: material))
         self._began = 0.0
         self._total = 0
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from docbus.cli import issuing, options
+from docbus.cli import issuing, material, options
 from docbus.cli.examples import examples
 from docbus.cli.exits import ExitCode
 from docbus.cli.export import Target, write_file
 from docbus.cli.output import Form, line, pairs, table, when, write_json
-from docbus.cli.session import begin
+from docbus.cli.session import Session, begin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from docbus.identity.pki.authorities import Authorities
+    from docbus.identity.pki.material import Piece
     from docbus.identity.pki.verdict import PathVerdict
 
 app = typer.Typer(
@@ -90,6 +91,7 @@ def show(
 @app.command(
     "check",
     epilog=examples(
+        "docbus -C h53 cert check H26.crt.pem",
         "docbus cert check H26.crt.pem --ca ca.crt.pem --material ca.crl",
         "docbus cert check H26.crt.pem --ca ca.crt.pem --material ca.crl --at 2026-11-23T09:00:00Z",
         "echo $?    # 0 passed, 1 failed, 2 usage, 3 indeterminate",
@@ -99,19 +101,23 @@ def check(
     context: typer.Context,
     certificate: Annotated[Path, typer.Argument(help="PEM or DER.")],
     *,
-    ca: Annotated[list[Path], typer.Option(help="Certificate of an authority to trust; may be repeated.")],
+    ca: Annotated[
+        list[Path] | None,
+        typer.Option(help="Certificate of an authority to trust, in place of the directory's; may be repeated."),
+    ] = None,
     intermediate: Annotated[
         list[Path] | None, typer.Option(help="Certificate of an authority below it; may be repeated.")
     ] = None,
-    material: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Revocation list or OCSP response; may be repeated.")
-    ] = None,
+    material: options.Material = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="The time to judge it for; now if left out.")] = None,
     output: options.Output = Form.TEXT,
 ) -> int:
-    """Judge a certificate that an authority has issued, step by step, from files alone."""
-    begin(context, verifying=True)
-    from docbus.client.certifying import read_certificate, read_material_file
+    """Judge a certificate that an authority has issued, step by step.
+
+    With --ca from files alone; else by the authorities of the directory, and what the folder knows of their lists.
+    """
+    session = begin(context, verifying=True)
+    from docbus.client.certifying import read_certificate, read_given
     from docbus.clock import SystemClock
     from docbus.identity.pki.judge import judge
     from docbus.identity.pki.material import ValidationMaterial
@@ -120,11 +126,13 @@ def check(
     leaf = read_certificate(certificate)
     now_ms = SystemClock().now_ms()
     at_ms = now_ms if at is None else options.parse_time(at)
+    given = [piece for path in material or () for piece in read_given(path).pieces]
+    authorities, known = (_authorities(ca, intermediate or ()), ()) if ca else _of_folder(session)
     verdict = judge(
         leaf,
         _agency_in(leaf) or "",
-        _authorities(ca, intermediate or ()),
-        ValidationMaterial(read_material_file(one) for one in material or ()),
+        authorities,
+        ValidationMaterial((*known, *given)),
         at_ms=at_ms,
         known_by_ms=now_ms + MAX_CLOCK_SKEW_MS,
     )
@@ -164,6 +172,29 @@ def _authorities(anchors: Sequence[Path], below: Sequence[Path]) -> Authorities:
     return authorities_in(anchors, below)
 
 
+def _of_folder(session: Session) -> tuple[Authorities, tuple[Piece, ...]]:
+    """Return the directory's authorities, and what the folder knows of their lists, if it is an agency's."""
+    from docbus.client.connect import started_transport
+    from docbus.client.local import open_state
+    from docbus.client.material_memory import MaterialMemory
+    from docbus.clock import SystemClock
+    from docbus.registry.follow import fetch_snapshot
+
+    settings = session.settings()
+
+    async def work() -> tuple[Authorities, tuple[Piece, ...]]:
+        async with started_transport(settings) as transport:
+            snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
+        if settings.agency is None:
+            return snapshot.authorities(), ()
+        with open_state(settings) as database:
+            memory = MaterialMemory(database, SystemClock())
+            await memory.load()
+            return snapshot.authorities(), tuple(memory.current.pieces.values())
+
+    return session.run(work())
+
+
 def _agency_in(certificate: x509.Certificate) -> str | None:
     from docbus.identity.pki.profile import agency_named
 
@@ -197,3 +228,4 @@ def _said_in(certificate: x509.Certificate) -> dict[str, str | None]:
 
 
 app.add_typer(issuing.app)
+app.add_typer(material.app)

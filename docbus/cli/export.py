@@ -115,6 +115,70 @@ _group.command("entry-time-stamp", epilog=examples("docbus export entry-time-sta
 )
 
 
+@_group.command(
+    "material",
+    epilog=examples(
+        "docbus -C h26 export material documents/vn%3AH37~letter-1~1/envelope.bin -o material.json",
+        "docbus verify envelope.bin --trust trust.json --material material.json",
+    ),
+)
+def material(
+    context: typer.Context,
+    envelope: Annotated[
+        Path | None,
+        typer.Argument(metavar="ENVELOPE", help="Of a document that was received; all that is known if left out."),
+    ] = None,
+    *,
+    target: Target = None,
+) -> None:
+    """Write the revocation lists and responses on which the verdict on a received document rested, and its time.
+
+    With the envelope and a trust bundle, anybody gets the same verdict from them in years, without asking anyone.
+    """
+    session = begin(context)
+    import asyncio
+
+    from docbus.client.local import open_state
+    from docbus.client.material_memory import MaterialMemory
+    from docbus.clock import SystemClock
+    from docbus.consumers.bases import digest_of, read_basis
+    from docbus.errors import DocumentError
+    from docbus.identity.pki.material_file import dump_material
+
+    settings = session.settings()
+    value = None if envelope is None else _read(envelope)
+
+    async def work() -> bytes:
+        with open_state(settings) as database:
+            memory = MaterialMemory(database, SystemClock())
+            if value is None:
+                await memory.load()
+                return dump_material(one.content for one in memory.current.pieces.values())
+            basis = await database.read(lambda connection: read_basis(connection, value))
+            if basis is None:
+                raise DocumentError(
+                    f"{envelope} was not taken by this folder, or its verdict rested on no validation material",
+                    hint="Only certificates that an authority of the directory has issued need any.",
+                )
+            pieces = await memory.contents(basis.rests_on)
+        return dump_material(pieces, statement=digest_of(value), as_of=basis.at_ms)
+
+    write_file(session, target, asyncio.run(work()))
+
+
+def _read(path: Path) -> bytes:
+    from docbus.errors import DocumentError
+    from docbus.limits import MAX_ENVELOPE_BYTES
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_ENVELOPE_BYTES + 1)
+    except OSError as error:
+        raise DocumentError(
+            f"{path} cannot be read: {error.strerror}", hint="Name the envelope.bin of a document."
+        ) from error
+
+
 def write_file(session: Session, target: Path | None, content: bytes) -> None:
     """Write a result that is a file, to a new file or to standard output.
 

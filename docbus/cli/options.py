@@ -30,6 +30,14 @@ Anchor = Annotated[
 Policy = Annotated[
     str | None, typer.Option("--policy", metavar="OID", help="Only policy of that authority to accept, such as 1.2.3.")
 ]
+Material = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="What authorities say: a file of `docbus export material`, a revocation list or an OCSP response;"
+        " may be repeated.",
+    ),
+]
 
 SigningProfile = Annotated[ProfileName, typer.Option("--profile", help="What the new signing key signs with.")]
 BusFile = Annotated[Path | None, typer.Option("--bus", help="File of the embedded transport, shared on one host.")]

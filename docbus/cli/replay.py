@@ -12,6 +12,7 @@ from docbus.cli import options
 from docbus.cli.examples import examples
 from docbus.cli.output import Form, line, table, write_json
 from docbus.cli.session import Session, begin
+from docbus.cli.verify import given_material
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +52,7 @@ def replay(
     ] = False,
     anchor: options.Anchor = None,
     policy: options.Policy = None,
+    material: options.Material = None,
     output: options.Output = Form.TEXT,
 ) -> int:
     """Read the streams and verify them, by the authority valid at each statement's point of the log.
@@ -66,6 +68,7 @@ def replay(
     from docbus.clock import SystemClock
 
     first, last = _point(start), _point(end)
+    known, _ = given_material(material, None)
     settings = session.settings()
     anchors = options.anchors_of(anchor)
 
@@ -82,6 +85,7 @@ def replay(
                     progress=tell,
                     anchors=anchors,
                     policy=policy,
+                    material=known,
                 ).run()
 
     report = session.run(work())

@@ -10,12 +10,13 @@ import typer
 
 from docbus.cli import options, verify_stamps
 from docbus.cli.examples import examples
-from docbus.cli.output import Form, line, pairs, table, write_json
+from docbus.cli.output import Form, line, pairs, table, when, write_json
 from docbus.cli.session import Session, begin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from docbus.identity.pki.material import ValidationMaterial
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.verification.report import VerificationReport
 
@@ -28,6 +29,7 @@ app = typer.Typer(rich_markup_mode=None)
         "docbus export trust -o trust.json",
         "docbus verify report.envelope --trust trust.json --genesis HASH",
         "docbus verify report.envelope --trust trust.json --time-stamp report.time-stamp --anchor tsa-ca.pem",
+        "docbus verify envelope.bin --trust trust.json --material material.json",
         "docbus verify - --trust trust.json --recipient H26 --output json < report.envelope",
         "echo $?    # 0 valid, 1 invalid, 2 usage, 3 indeterminate, 4 cannot be read",
     ),
@@ -46,6 +48,13 @@ def verify(
     ] = None,
     anchor: options.Anchor = None,
     policy: options.Policy = None,
+    material: options.Material = None,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="When it was there for sure, by evidence that you believe, such as its recipient's."
+        ),
+    ] = None,
     output: options.Output = Form.TEXT,
 ) -> int:
     """Verify one envelope as an auditor does, needing nothing but the envelope and a trust bundle.
@@ -69,7 +78,9 @@ def verify(
     value = _read(file, MAX_ENVELOPE_BYTES)
     owner = None if recipient is None else snapshot.resolve(recipient)
     note = f"trust rests on the genesis {snapshot.genesis.hex()}, {source}"
-    report = checked(value, snapshot, owner, (note,))
+    known, notes = given_material(material, value)
+    time = None if known_at is None else options.parse_time(known_at)
+    report = checked(value, snapshot, owner, (note, *notes), material=known, known_at_ms=time)
     times = verify_stamps.judged(
         value, snapshot, report, folder=time_stamp, anchors=options.anchors_of(anchor), policy=policy
     )
@@ -81,19 +92,61 @@ def verify(
 
 
 def checked(
-    value: bytes | None, snapshot: TrustSnapshot, recipient: str | None, notes: tuple[str, ...] = ()
+    value: bytes | None,
+    snapshot: TrustSnapshot,
+    recipient: str | None,
+    notes: tuple[str, ...] = (),
+    *,
+    material: ValidationMaterial | None = None,
+    known_at_ms: int | None = None,
 ) -> VerificationReport:
     """Return what an auditor's verification says of an envelope's bytes."""
     from docbus.errors import IndeterminateError, VerificationError
+    from docbus.identity.pki.material import NOTHING_KNOWN
+    from docbus.verification.paths import Paths
     from docbus.verification.report import Given, Manner, report_of
     from docbus.verification.verifier import Verifier
 
     result: Given
     try:
-        result = Verifier().verify_recorded(value, key=None, recipient=recipient, snapshot=snapshot)
+        result = Verifier(Paths(lambda: material or NOTHING_KNOWN)).verify_recorded(
+            value, key=None, recipient=recipient, snapshot=snapshot, known_at_ms=known_at_ms
+        )
     except (VerificationError, IndeterminateError) as error:
         result = error
     return report_of(result, value, Manner(live=False, recipient=recipient, record=False), snapshot, notes=notes)
+
+
+def given_material(files: list[Path] | None, value: bytes | None) -> tuple[ValidationMaterial, tuple[str, ...]]:
+    """Return the validation material in files, and what is to be said of it.
+
+    Args:
+        files: Those that `docbus export material` wrote, or lists and responses themselves.
+        value: The envelope that is verified, if it is one.
+
+    Raises:
+        AuditError: One cannot be read.
+    """
+    from docbus.client.certifying import read_given
+    from docbus.consumers.bases import digest_of
+    from docbus.errors import DocbusError, MalformedError
+    from docbus.identity.pki.material import ValidationMaterial
+
+    found = [read_given(path) for path in files or ()]
+    notes = []
+    for one in found:
+        try:
+            about = value is not None and one.statement == digest_of(value)
+        except MalformedError:
+            about = False
+        if about and one.as_of is not None:
+            notes.append(
+                f"its recipient judged it as of {when(one.as_of)}; --known-at says that you believe that it was there"
+            )
+    try:
+        return ValidationMaterial(piece for one in found for piece in one.pieces), tuple(notes)
+    except DocbusError as error:
+        raise typer.BadParameter(error.text) from error
 
 
 def show_report(report: VerificationReport, times: Sequence[str] = ()) -> None:

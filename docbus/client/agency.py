@@ -17,6 +17,7 @@ from docbus.client.directory_memory import DirectoryMemory, begin_directory
 from docbus.client.files import read_file
 from docbus.client.folder_keys import FolderKeys
 from docbus.client.logs import use_standard_logging
+from docbus.client.material_memory import MaterialMemory
 from docbus.client.redrive import RedriveMethods
 from docbus.client.running import beside
 from docbus.client.status import AgencyStatus, agency_status
@@ -104,6 +105,8 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
             stack.push_async_callback(self.transport.aclose)
             self.database = Database.open(self.settings.state, self._clock)
             stack.callback(self.database.close)
+            self._material = MaterialMemory(self.database, self._clock)
+            await self._material.load()
             self.content = ContentFolder(self.settings.path(self.settings.content.folder))
             memory = DirectoryMemory(self.database)
             self._follower = DirectoryFollower(
@@ -141,7 +144,8 @@ class Agency(RedriveMethods, ContentMethods, ChangingMethods):
                 wake=self._drain.wake,
             )
             stack.callback(self._publisher.close)
-            await stack.enter_async_context(beside(self._follower.run, self._keys.watch))
+            runs = self._follower.run, self._keys.watch, self._material.follow
+            await stack.enter_async_context(beside(*runs))
             self._stack = stack.pop_all()
         return self
 

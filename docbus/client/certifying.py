@@ -21,6 +21,7 @@ from docbus.identity.pki.authorities import NO_AUTHORITIES, TrustAnchor, check_a
 from docbus.identity.pki.crl import MAX_LIST_BYTES
 from docbus.identity.pki.issuing import MAX_REQUEST_BYTES, make_request
 from docbus.identity.pki.material import read_piece
+from docbus.identity.pki.material_file import MAX_FILE_BYTES, MaterialFile, load_material
 from docbus.identity.pki.profile import MAX_CERTIFICATE_BYTES, is_issued
 from docbus.identity.signing import open_signer
 from docbus.wire.profiles import PROFILES
@@ -176,6 +177,22 @@ def read_material_file(path: Path) -> Piece:
         raise ConfigurationError(f"{path}: {error.text}") from error
     except IdentityError as error:
         raise IdentityError(f"{path}: {error.text}", hint=error.hint) from error
+
+
+def read_given(path: Path) -> MaterialFile:
+    """Return the validation material in a file: one of ``docbus export material``, or a list or response itself.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or holds neither.
+        IdentityError: It holds something that cannot be used.
+    """
+    content = _read(path, MAX_FILE_BYTES)
+    if not content.lstrip().startswith(b"{"):
+        return MaterialFile((read_material_file(path),))
+    try:
+        return load_material(content)
+    except MalformedError as error:
+        raise ConfigurationError(f"{path}: {error.text}") from error
 
 
 def _read(path: Path, limit: int) -> bytes:

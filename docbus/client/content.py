@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docbus.client.opened import OpenAgency
+from docbus.consumers.bases import read_basis
 from docbus.consumers.single import fetch_file
 from docbus.envelope.package import Inside
 from docbus.errors import DocumentError
 from docbus.producers.withdrawing import Resent, Withdrawn, resend, withdraw
 from docbus.storage.content import NO_LINK, ContentFolder, storing, sync_path
 from docbus.verification.opening import Opener
-from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,15 @@ class ContentMethods(OpenAgency):
         return place
 
     def _open(self, envelope: bytes, name: str) -> tuple[Verified, Package, ManifestFile]:
-        verified = Verifier().verify_recorded(envelope, key=None, recipient=self.id, snapshot=self.snapshot)
+        # What this agency judged when it took the document, it does not ask again.
+        basis = self.database.read_now(lambda connection: read_basis(connection, envelope))
+        verified = self._verifier().verify_recorded(
+            envelope,
+            key=None,
+            recipient=self.id,
+            snapshot=self.snapshot,
+            known_at_ms=None if basis is None else basis.at_ms,
+        )
         package = Opener(self.id, self._decrypters).open(verified)
         files = () if package is None else package.manifest.files
         found = next((file for file in files if file.name == name), None)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from docbus.verification.paths import Paths
+from docbus.verification.verifier import Verifier
+
 if TYPE_CHECKING:
     from docbus.client.folder_keys import FolderKeys, LiveDecrypters
+    from docbus.client.material_memory import MaterialMemory
     from docbus.clock import Clock
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.producers.drain import Drain
@@ -28,6 +32,7 @@ class OpenAgency:
     _clock: Clock
     _drain: Drain
     _follower: DirectoryFollower
+    _material: MaterialMemory
     _publisher: Publisher
     _keys: FolderKeys
     _in_hand: frozenset[tuple[str, str, int]] = frozenset()
@@ -43,6 +48,10 @@ class OpenAgency:
         """Why the directory cannot be followed at the moment, None if it is."""
         failure = self._follower.failure or self._follower.trouble
         return None if failure is None else failure.text
+
+    def _verifier(self) -> Verifier:
+        """Return a new verifier, for one thread, that knows what this folder knows of certificates' standing."""
+        return Verifier(Paths(lambda: self._material.current))
 
     @property
     def _decrypters(self) -> LiveDecrypters:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from docbus.client.collecting import keep_collecting
 from docbus.client.connect import check_decrypters
 from docbus.client.monitor import Monitor
 from docbus.client.opened import OpenAgency
@@ -122,6 +123,7 @@ class WorkingMethods(OpenAgency):
             offered=self._note_offered,
             clock=self._clock,
             wake_drain=self._drain.wake,
+            verifier=self._verifier(),
             start=start,
             shared=self.settings.inbox.shared,
             content=self.content,
@@ -136,7 +138,7 @@ class WorkingMethods(OpenAgency):
 
     async def _send(self, stop: asyncio.Event) -> None:
         """Drain the outbox, and watch the folder; where others of the agency receive too, read its answers as well."""
-        runs: list[Run] = [self._watch, *self._stamping()]
+        runs: list[Run] = [self._watch, self._collect, *self._stamping()]
         if not self.settings.inbox.shared:
             async with beside(*runs):
                 await self._drain.run(stop)
@@ -148,6 +150,7 @@ class WorkingMethods(OpenAgency):
             snapshot=lambda: self.snapshot,
             decrypters=self._decrypters,
             clock=self._clock,
+            verifier=self._verifier(),
         )
         async with beside(*runs, answers.run):
             await self._drain.run(stop)
@@ -175,6 +178,11 @@ class WorkingMethods(OpenAgency):
             clock=self._clock,
             address=self.settings.metrics.address,
         ).run(stop)
+
+    async def _collect(self, stop: asyncio.Event) -> None:
+        """Fetch what authorities say, once nobody else sends for the folder, if the settings let it."""
+        if self.settings.certificates.fetch and await either(self._drain.holding, stop):
+            await keep_collecting(lambda: self.snapshot, self._material, stop)
 
     async def _send_or_stand_by(self, stop: asyncio.Event) -> None:
         await self._stand_by(self._send, "sending", stop)

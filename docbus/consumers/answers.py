@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
     from docbus.transport.port import Record, Transport
+    from docbus.verification.verifier import Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +111,8 @@ class AnswerReader:
         decrypters: The agency's encryption keys, the newest first.
         clock: Times and pauses.
         factor: Jitter of pauses.
+        verifier: Caches of verified batches, and what is known of certificates' standing; one that knows nothing if
+            left out.
     """
 
     def __init__(
@@ -122,13 +125,14 @@ class AnswerReader:
         decrypters: Sequence[Decrypter],
         clock: Clock,
         factor: Callable[[], float] = jitter,
+        verifier: Verifier | None = None,
     ) -> None:
         self._topic = topics.inbox(agency)
         self._database = database
         self._transport = transport
         self._snapshot = snapshot
         self._clock = clock
-        self._inspector = Inspector(agency, decrypters)
+        self._inspector = Inspector(agency, decrypters, verifier)
         self._patience = Patience(asyncio.Event(), clock, factor)
         self._undecided: dict[tuple[int, int], int] = {}
 

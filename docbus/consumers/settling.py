@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from docbus.consumers import parking, wanted
 from docbus.consumers.answers import take_answers
 from docbus.consumers.aside import shown
+from docbus.consumers.bases import TAKEN, encode_basis
 from docbus.consumers.changes import answers_to
 from docbus.consumers.items import body_digest
 from docbus.consumers.parking import BEHIND
@@ -228,7 +229,8 @@ class Settlement:
         if place is not item.place:
             raise RuntimeError(f"statement {sequence} of {key[0]} was {item.place}, and is {place} when it is stored")
         previous = entry.stream.previous_of(sequence)
-        self._taken.append((entry.number, sequence, item.refusal, self._now_ms, digest, previous))
+        basis = encode_basis(verified.basis)
+        self._taken.append((entry.number, sequence, item.refusal, self._now_ms, digest, previous, basis))
         self._take_body(item, statement.body, entry.number, sequence)
 
     def _turn(self, item: Item, key: StreamKey, number: int, sequence: int, digest: bytes) -> None:
@@ -284,7 +286,7 @@ class Settlement:
             [(now_ms, number) for _, number in self._closed],
         )
         connection.executemany(_STREAM, [_stream_row(entry, now_ms) for entry in self.entries.values()])
-        connection.executemany(_TAKEN, self._taken)
+        connection.executemany(TAKEN, self._taken)
         connection.executemany(
             "UPDATE incoming SET reason = NULL, decided_at = ? WHERE stream = ? AND sequence = ?", self._turned
         )
@@ -377,7 +379,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence, digest = excluded.digest, starts = excluded.starts,
     used_at = excluded.used_at, closed_at = NULL
 """
-_TAKEN = "INSERT INTO incoming (stream, sequence, reason, decided_at, digest, previous) VALUES (?, ?, ?, ?, ?, ?)"
 _DOCUMENT = """
 INSERT INTO incoming_document (sender, document_id, revision, body_digest, stream, sequence, reference)
 VALUES (?, ?, ?, ?, ?, ?, ?)

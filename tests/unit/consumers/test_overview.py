@@ -31,7 +31,7 @@ def _fill(connection: sqlite3.Connection) -> None:
     connection.executemany("INSERT INTO incoming_stream VALUES (?, ?, ?, 'documents', 9, x'00', 0, 1, 1, ?)", streams)
     connection.executemany("INSERT INTO incoming_hole VALUES (1, ?, ?, ?)", [(1, 2, 0), (4, 6, 1), (8, 8, 1)])
     connection.executemany(
-        "INSERT INTO incoming VALUES (1, ?, ?, 1, x'00', NULL)", [(3, None), (7, "expired"), (9, None)]
+        "INSERT INTO incoming VALUES (1, ?, ?, 1, x'00', NULL, NULL)", [(3, None), (7, "expired"), (9, None)]
     )
     connection.execute("INSERT INTO incoming_document VALUES ('vn:H26', 'a', 1, x'00', 1, 3, 'ref')")
     connection.executemany(

@@ -1,0 +1,169 @@
+"""The revocation lists and OCSP responses that an agency knows: kept in its database, and ready for verification.
+
+What is kept is the word of an authority of the directory, so that nobody can fill the disk, or put a list of their own
+in the place of a newer one: a list is taken only if it is signed, and its number is not lower than that of one that is
+known. An older one that a verdict rested on stays as long as the verdict.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import structlog
+
+from docbus.errors import DocbusError, IdentityError, StorageError
+from docbus.identity.pki.material import NOTHING_KNOWN, ValidationMaterial, read_piece
+from docbus.waiting import wait_for
+
+if TYPE_CHECKING:
+    import asyncio
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+    from cryptography import x509
+
+    from docbus.clock import Clock
+    from docbus.identity.pki.authorities import Authorities
+    from docbus.identity.pki.crl import RevocationList
+    from docbus.identity.pki.material import Piece
+    from docbus.identity.pki.ocsp import StatusResponse
+    from docbus.storage.database import Database
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 5.0
+"""Seconds after which it is looked whether another process, such as ``docbus cert import``, has kept something."""
+
+
+class MaterialMemory:
+    """What is known of certificates' standing. Belongs to one event loop; :attr:`current` may be asked from any thread.
+
+    Args:
+        database: The agency's.
+        clock: Says when something was kept.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._seen: tuple[int, int] = (0, 0)
+        self._ready: dict[bytes, Piece] = {}
+        self.current: ValidationMaterial = NOTHING_KNOWN
+        """All that is kept, frozen: another object as soon as something was added."""
+
+    async def load(self) -> None:
+        """Read what is kept, if that has changed; a piece that was read before is not read again.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        seen = await self._database.read(_state)
+        if seen == self._seen:
+            return
+        rows = await self._database.read(lambda connection: _read_new(connection, set(self._ready)))
+        digests = await self._database.read(_digests)
+        self._ready |= {digest: read_piece(content) for digest, content in rows}
+        self._ready = {digest: one for digest, one in self._ready.items() if digest in digests}
+        self.current, self._seen = ValidationMaterial(self._ready.values()), seen
+
+    async def keep_list(self, found: RevocationList, authorities: Authorities) -> bool:
+        """Keep a revocation list; tell whether it is new.
+
+        Raises:
+            IdentityError: No authority of the directory has signed it, or a newer one of its kind is known.
+            StorageError: It cannot be kept.
+        """
+        if not any(found.is_signed_by(one) for one in (*authorities.roots, *authorities.intermediates)):
+            raise IdentityError(
+                f"revocation list {found.number} is signed by no authority of the directory that may sign lists",
+                hint="The registrar names authorities: `docbus registrar authority list`.",
+            )
+        await self.load()
+        newer = [one for one in self.current.lists(found.issuer) if one.place == found.place]
+        highest = max((one.number for one in newer), default=found.number)
+        if found.number < highest:
+            raise IdentityError(
+                f"revocation list {found.number} is older than list {highest}, which is known",
+                hint="Somebody rolls back, or hands out a forgotten file: get the authority's newest list.",
+            )
+        points = "\0".join(sorted(found.points)).encode()
+        return await self._keep(found, found.issuer + found.scope.encode() + b"\0" + points)
+
+    async def keep_response(
+        self, found: StatusResponse, certificate: x509.Certificate, issuer: x509.Certificate
+    ) -> bool:
+        """Keep an OCSP response about a certificate of an authority; tell whether it is new.
+
+        Raises:
+            IdentityError: It is about another certificate, or signed by nobody who may speak for the authority.
+            StorageError: It cannot be kept.
+        """
+        if not found.speaks_of(certificate, issuer):
+            raise IdentityError("an OCSP response that is not its authority's word on this certificate")
+        place = certificate.issuer.public_bytes() + b"response" + certificate.serial_number.to_bytes(32, "big")
+        return await self._keep(found, place)
+
+    async def contents(self, digests: Sequence[bytes]) -> list[bytes]:
+        """Return pieces by their digests, DER.
+
+        Raises:
+            StorageError: One is not there any more; the database was changed by hand.
+        """
+        found = dict(await self._database.read(lambda connection: _read_some(connection, digests)))
+        missing = [digest for digest in digests if digest not in found]
+        if missing:
+            raise StorageError(f"the validation material {missing[0].hex()}, on which a verdict rests, is gone")
+        return [found[digest] for digest in digests]
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Notice what other processes of this folder keep, until ``stop`` is set."""
+        while not await wait_for(stop, LOOK_SECONDS):
+            try:
+                await self.load()
+            except DocbusError as error:
+                log.warning("validation_material_unreadable", error=error.text)
+
+    async def _keep(self, piece: Piece, place: bytes) -> bool:
+        row = piece.digest, sha256(place).digest(), self._clock.now_ms(), piece.content
+        added = await self._database.write(lambda connection: _write(connection, row))
+        await self.load()
+        return added
+
+
+def _state(connection: sqlite3.Connection) -> tuple[int, int]:
+    row = connection.execute("SELECT count(*), coalesce(max(rowid), 0) FROM validation_material").fetchone()
+    return int(row[0]), int(row[1])
+
+
+def _digests(connection: sqlite3.Connection) -> set[bytes]:
+    return {row[0] for row in connection.execute("SELECT digest FROM validation_material")}
+
+
+def _read_new(connection: sqlite3.Connection, known: set[bytes]) -> list[tuple[bytes, bytes]]:
+    new = [digest for digest in _digests(connection) if digest not in known]
+    return _read_some(connection, new)
+
+
+def _read_some(connection: sqlite3.Connection, digests: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    return [
+        row
+        for digest in digests
+        for row in connection.execute("SELECT digest, content FROM validation_material WHERE digest = ?", (digest,))
+    ]
+
+
+def _write(connection: sqlite3.Connection, row: tuple[bytes, bytes, int, bytes]) -> bool:
+    """Keep a piece, and let go of older ones of its place on which no verdict rests."""
+    digest, place, _, _ = row
+    added = connection.execute(
+        "INSERT INTO validation_material (digest, place, kept_at, content) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        row,
+    ).rowcount
+    if added:
+        connection.execute(
+            "DELETE FROM validation_material WHERE place = ? AND digest <> ? AND NOT EXISTS"
+            " (SELECT 1 FROM incoming WHERE basis IS NOT NULL AND instr(basis, validation_material.digest))",
+            (place, digest),
+        )
+    return bool(added)
