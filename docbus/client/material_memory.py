@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 5.0
-"""Seconds after which it is looked whether another process, such as ``docbus cert import``, has kept something."""
+LOOK_SECONDS = 1.0
+"""Seconds after which it is looked whether another process, such as ``docbus cert import``, has kept something: two
+numbers of a table with few rows."""
 
 
 class MaterialMemory:

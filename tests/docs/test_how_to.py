@@ -210,6 +210,11 @@ def test_registrar_is_run(exchange: Path) -> None:
     assert [] == wrong_lines("docs/how-to/run-the-registrar.md", exchange)
 
 
+def test_authority_is_used(exchange: Path) -> None:
+    """The commands found an authority, certify an agency, exchange, revoke, and verify offline what was judged."""
+    assert [] == wrong_lines("docs/how-to/use-an-authority.md", exchange)
+
+
 def test_brokers_of_the_page_are_those_of_the_tests() -> None:
     """The settings that keep agencies apart are those with which the hostile agency is refused."""
     (shown,) = re.findall(r"^```properties\n(.*?)^```$", (ROOT / KAFKA).read_text("utf-8"), re.DOTALL | re.MULTILINE)

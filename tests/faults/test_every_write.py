@@ -25,6 +25,9 @@ ELSEWHERE: dict[str, str] = {
     " tests/unit/client/test_destruction.py dies there",
     "producers.turns:Turns.attend database end_certificates": "no journey lasts until a key ends;"
     " tests/unit/producers/test_turns.py begins again after it",
+    "client.material_memory:MaterialMemory._keep database _write": (
+        "one transaction beside every journey: what was not kept is fetched or imported again"
+    ),
 }
 """Writes to the database that no journey comes to, and what there is to say of a death at them."""
 LIMIT_SECONDS = 600
