@@ -132,6 +132,11 @@ class MaterialMemory:
         return added
 
 
+def read_contents(connection: sqlite3.Connection) -> list[bytes]:
+    """Return all that is kept, DER."""
+    return [row[0] for row in connection.execute("SELECT content FROM validation_material")]
+
+
 def _state(connection: sqlite3.Connection) -> tuple[int, int]:
     row = connection.execute("SELECT count(*), coalesce(max(rowid), 0) FROM validation_material").fetchone()
     return int(row[0]), int(row[1])

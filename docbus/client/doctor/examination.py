@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import open_transport
-from docbus.client.doctor import access, brokers, directory, folders, keys, standing, state, time, time_stamps, topics
+from docbus.client.doctor import (
+    access,
+    authorities,
+    brokers,
+    directory,
+    folders,
+    keys,
+    standing,
+    state,
+    time,
+    time_stamps,
+    topics,
+)
 from docbus.client.doctor.calendar import calendar
 from docbus.client.doctor.diagnosis import Diagnosis, Outcome, not_asked, passed, refused
 from docbus.client.doctor.file_system import is_there, look_at
@@ -173,6 +185,7 @@ def _under(snapshot: TrustSnapshot, settings: Settings, own: Own, now_ms: int) -
         *found,
         unusable if own.signer is None else standing.certificate(snapshot, settings, own.signer, now_ms),
         standing.encryption_key(snapshot, settings.agency.id, own.decrypters),
+        *authorities.lists(snapshot, authorities.known_material(settings.state), now_ms),
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +10,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from docbus.cli.app import run
 from docbus.client.certifying import certification_request, read_certificate, read_material_file, use_certificate
 from docbus.client.connect import signer_of_settings
 from docbus.client.founding import found_agency
@@ -135,41 +132,3 @@ def test_other_files_are_told_by_name(tmp_path: Path, reader: Any, content: byte
         path.write_bytes(content)
     with pytest.raises(ConfigurationError, match="file"):
         reader(path)
-
-
-def _check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
-    code = run(["cert", "check", *arguments, "--output", "json"])
-    return code, json.loads(capsys.readouterr().out)
-
-
-def test_command_line_issues_revokes_and_judges(
-    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Exit codes tell passed, failed and indeterminate apart, and the report names each step."""
-    agency, ca = ["-C", str(settings.folder)], ["-C", str(tmp_path / "ca")]
-    crt, anchor = str(tmp_path / "crt"), str(tmp_path / "ca" / "authority.crt.pem")
-    for command in (
-        [*ca, "cert", "ca", "init", "--name", "Authority", "--crl-uri", "http://ca.test/ca.crl"],
-        [*agency, "cert", "request", "-o", str(tmp_path / "csr")],
-        [*ca, "cert", "issue", str(tmp_path / "csr"), "--days", "30", "-o", crt],
-        [*ca, "cert", "crl", "-o", str(tmp_path / "crl")],
-        ["cert", "show", crt],
-    ):
-        assert 0 == run(command)
-    shown = capsys.readouterr().out
-    assert "http://ca.test/ca.crl" in shown
-
-    unknown, nothing = _check(capsys, crt, "--ca", anchor)
-    passed, report = _check(capsys, crt, "--ca", anchor, "--material", str(tmp_path / "crl"))
-    assert 0 == run([*ca, "cert", "revoke", crt, "--reason", "superseded"])
-    assert 0 == run([*ca, "cert", "crl", "-o", str(tmp_path / "crl-2")])
-    capsys.readouterr()
-    failed, revoked = _check(capsys, crt, "--ca", anchor, "--material", str(tmp_path / "crl-2"))
-    # The second before may be that of the revocation.
-    past = (datetime.fromisoformat(report["as_of"]) - timedelta(minutes=1)).isoformat()
-    earlier, _ = _check(capsys, crt, "--ca", anchor, "--material", str(tmp_path / "crl-2"), "--at", past)
-
-    assert (3, 0, 1, 0) == (unknown, passed, failed, earlier)
-    assert ["X1", "X2", "X3", "X4", "X5"] == [step["id"] for step in report["steps"]]
-    assert "revocation_unknown" == nothing["code"]
-    assert "revoked_by_authority" == revoked["code"]

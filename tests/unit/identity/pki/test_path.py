@@ -260,6 +260,11 @@ def test_a_path_has_a_bounded_number_of_authorities() -> None:
     assert ["passed", "failed"] == found
 
 
+def test_an_authority_that_another_has_issued_may_end_a_path() -> None:
+    """Who trusts one of a national hierarchy need not trust the one above it."""
+    assert "passed" == said(BELOW.issue(P256), BELOW.anchor())[1]
+
+
 def test_what_an_ended_authority_has_issued_leads_nowhere() -> None:
     """Once the directory names no authority any more, nothing passes."""
     leaf = ROOT.issue(P256)
