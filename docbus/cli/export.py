@@ -139,7 +139,7 @@ def material(
     import asyncio
 
     from docbus.client.local import open_state
-    from docbus.client.material_memory import MaterialMemory
+    from docbus.client.material_memory import MaterialMemory, read_contents
     from docbus.clock import SystemClock
     from docbus.consumers.bases import digest_of, read_basis
     from docbus.errors import DocumentError
@@ -152,8 +152,7 @@ def material(
         with open_state(settings) as database:
             memory = MaterialMemory(database, SystemClock())
             if value is None:
-                await memory.load()
-                return dump_material(one.content for one in memory.current.pieces.values())
+                return dump_material(await database.read(read_contents))
             basis = await database.read(lambda connection: read_basis(connection, value))
             if basis is None:
                 raise DocumentError(

@@ -22,7 +22,7 @@ from docbus.identity.pki.crl import MAX_LIST_BYTES
 from docbus.identity.pki.issuing import MAX_REQUEST_BYTES, make_request
 from docbus.identity.pki.material import read_piece
 from docbus.identity.pki.material_file import MAX_FILE_BYTES, MaterialFile, load_material
-from docbus.identity.pki.profile import MAX_CERTIFICATE_BYTES, is_issued
+from docbus.identity.pki.profile import MAX_CERTIFICATE_BYTES, is_issued, load_certificate
 from docbus.identity.signing import open_signer
 from docbus.wire.profiles import PROFILES
 
@@ -122,10 +122,10 @@ def read_certificate(path: Path) -> x509.Certificate:
     """
     content = _read(path, 2 * MAX_CERTIFICATE_BYTES)
     try:
-        if content.startswith(b"-----"):
-            return x509.load_pem_x509_certificate(content)
-        return x509.load_der_x509_certificate(content)
-    except ValueError as error:
+        is_text = content.startswith(b"-----")
+        der = x509.load_pem_x509_certificate(content).public_bytes(Encoding.DER) if is_text else content
+        return load_certificate(der)
+    except (ValueError, IdentityError) as error:
         raise ConfigurationError(f"{path} is not a certificate in PEM or DER") from error
 
 

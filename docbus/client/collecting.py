@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from docbus.client.web import request
 from docbus.errors import DocbusError, IdentityError, MalformedError, RevocationUnavailableError
@@ -84,6 +84,7 @@ async def collect(
     *,
     fetch: Callable[..., bytes] = request,
     nonce: Callable[[], bytes] = lambda: secrets.token_bytes(NONCE_BYTES),
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Collected:
     """Ask for everything once, one after the other, and keep what is an authority's word.
 
@@ -93,6 +94,7 @@ async def collect(
         authorities: Of the directory.
         fetch: Makes one request; another one in tests.
         nonce: Draws what an answer has to repeat.
+        stopped: Tells that the rest is not to be asked for.
 
     Raises:
         StorageError: It cannot be kept.
@@ -101,13 +103,17 @@ async def collect(
     known: list[str] = []
     failed: list[tuple[str, str]] = []
     for uri in wanted.lists:
+        if stopped():
+            break
         try:
-            content = await asyncio.to_thread(fetch, uri, max_bytes=MAX_LIST_BYTES)
+            content = await asyncio.to_thread(fetch, uri, max_bytes=MAX_LIST_BYTES, stopped=stopped)
             found = await asyncio.to_thread(read_list, content)
             (new if await memory.keep_list(found, authorities) else known).append(uri)
         except (IdentityError, MalformedError) as error:
             failed.append((uri, error.text))
     for question in wanted.questions:
+        if stopped():
+            break
         try:
             drawn = nonce()
             content = await asyncio.to_thread(
@@ -116,6 +122,7 @@ async def collect(
                 max_bytes=MAX_RESPONSE_BYTES,
                 body=request_for(question.certificate, question.issuer, drawn),
                 headers={"Content-Type": "application/ocsp-request"},
+                stopped=stopped,
             )
             answer = read_response(content)
             if answer.nonce is not None and answer.nonce != drawn:
@@ -135,7 +142,7 @@ async def keep_collecting(snapshot: Callable[[], TrustSnapshot], memory: Materia
             current = snapshot()
             if current.authorities().names:
                 wanted = await asyncio.to_thread(wanted_of, current)
-                found = await collect(wanted, memory, current.authorities())
+                found = await collect(wanted, memory, current.authorities(), stopped=stop.is_set)
                 for uri, text in found.failed:
                     log.warning("revocation_not_fetched", uri=uri, error=text)
                 if wanted.left_out:
@@ -170,7 +177,7 @@ def _issuer_of(certificate: x509.Certificate, authorities: Authorities) -> x509.
         if subject_name(one) == issuer_name(certificate):
             try:
                 certificate.verify_directly_issued_by(one)
-            except (ValueError, TypeError, InvalidSignature):
+            except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
                 continue
             return one
     return None

@@ -7,19 +7,19 @@ known. An older one that a verdict rested on stays as long as the verdict.
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import structlog
 
 from docbus.errors import DocbusError, IdentityError, StorageError
-from docbus.identity.pki.material import NOTHING_KNOWN, ValidationMaterial, read_piece
+from docbus.identity.pki.material import MAX_PIECES, NOTHING_KNOWN, ValidationMaterial, read_piece
 from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
-    import asyncio
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from cryptography import x509
 
@@ -51,7 +51,7 @@ class MaterialMemory:
         self._seen: tuple[int, int] = (0, 0)
         self._ready: dict[bytes, Piece] = {}
         self.current: ValidationMaterial = NOTHING_KNOWN
-        """All that is kept, frozen: another object as soon as something was added."""
+        """The newest of each place, frozen: another object as soon as something was added."""
 
     async def load(self) -> None:
         """Read what is kept, if that has changed; a piece that was read before is not read again.
@@ -62,10 +62,11 @@ class MaterialMemory:
         seen = await self._database.read(_state)
         if seen == self._seen:
             return
-        rows = await self._database.read(lambda connection: _read_new(connection, set(self._ready)))
-        digests = await self._database.read(_digests)
-        self._ready |= {digest: read_piece(content) for digest, content in rows}
-        self._ready = {digest: one for digest, one in self._ready.items() if digest in digests}
+        newest, rows = await self._database.read(lambda connection: _read_newest(connection, self._ready.keys()))
+        # A large list takes half a second, in which the event loop has other work.
+        read = await asyncio.to_thread(lambda: {digest: read_piece(content) for digest, content in rows})
+        known = self._ready | read
+        self._ready = {digest: known[digest] for digest in newest if digest in known}
         self.current, self._seen = ValidationMaterial(self._ready.values()), seen
 
     async def keep_list(self, found: RevocationList, authorities: Authorities) -> bool:
@@ -75,7 +76,8 @@ class MaterialMemory:
             IdentityError: No authority of the directory has signed it, or a newer one of its kind is known.
             StorageError: It cannot be kept.
         """
-        if not any(found.is_signed_by(one) for one in (*authorities.roots, *authorities.intermediates)):
+        known = (*authorities.roots, *authorities.intermediates)
+        if not await asyncio.to_thread(lambda: any(found.is_signed_by(one) for one in known)):
             raise IdentityError(
                 f"revocation list {found.number} is signed by no authority of the directory that may sign lists",
                 hint="The registrar names authorities: `docbus registrar authority list`.",
@@ -133,7 +135,7 @@ class MaterialMemory:
 
 
 def read_contents(connection: sqlite3.Connection) -> list[bytes]:
-    """Return all that is kept, DER."""
+    """Return all that is kept, DER, older pieces on which verdicts rest included."""
     return [row[0] for row in connection.execute("SELECT content FROM validation_material")]
 
 
@@ -142,13 +144,19 @@ def _state(connection: sqlite3.Connection) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def _digests(connection: sqlite3.Connection) -> set[bytes]:
-    return {row[0] for row in connection.execute("SELECT digest FROM validation_material")}
-
-
-def _read_new(connection: sqlite3.Connection, known: set[bytes]) -> list[tuple[bytes, bytes]]:
-    new = [digest for digest in _digests(connection) if digest not in known]
-    return _read_some(connection, new)
+def _read_newest(
+    connection: sqlite3.Connection, known: Collection[bytes]
+) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
+    """Return the digests of the newest piece of each place, and those that are not known yet with their content."""
+    newest = [
+        row[0]
+        for row in connection.execute(
+            "SELECT digest FROM validation_material WHERE rowid IN"
+            " (SELECT max(rowid) FROM validation_material GROUP BY place) ORDER BY rowid DESC LIMIT ?",
+            (MAX_PIECES,),
+        )
+    ]
+    return newest, _read_some(connection, [digest for digest in newest if digest not in known])
 
 
 def _read_some(connection: sqlite3.Connection, digests: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
@@ -161,15 +169,16 @@ def _read_some(connection: sqlite3.Connection, digests: Iterable[bytes]) -> list
 
 def _write(connection: sqlite3.Connection, row: tuple[bytes, bytes, int, bytes]) -> bool:
     """Keep a piece, and let go of older ones of its place on which no verdict rests."""
-    digest, place, _, _ = row
+    _, place, _, _ = row
     added = connection.execute(
         "INSERT INTO validation_material (digest, place, kept_at, content) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         row,
     ).rowcount
     if added:
+        # The one before stays as well: a verdict that rests on it may be on its way into the ledger.
         connection.execute(
-            "DELETE FROM validation_material WHERE place = ? AND digest <> ? AND NOT EXISTS"
-            " (SELECT 1 FROM incoming WHERE basis IS NOT NULL AND instr(basis, validation_material.digest))",
-            (place, digest),
+            "DELETE FROM validation_material WHERE place = ? AND used = 0 AND rowid NOT IN"
+            " (SELECT rowid FROM validation_material WHERE place = ? ORDER BY rowid DESC LIMIT 2)",
+            (place, place),
         )
     return bool(added)

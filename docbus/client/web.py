@@ -11,7 +11,7 @@ from docbus.errors import RevocationUnavailableError
 from docbus.limits import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 SECONDS = 30.0
 """Seconds for a whole answer; a list of five megabytes takes as long over 1.4 Mbit/s."""
@@ -28,6 +28,7 @@ def request(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     seconds: float = SECONDS,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> bytes:
     """Return what a server answers to one GET, or POST if there is a body; blocks the calling thread.
 
@@ -39,6 +40,7 @@ def request(
         body: To be posted.
         headers: Of the request.
         seconds: For the whole answer.
+        stopped: Tells that nobody wants it any more; it is asked after each piece.
 
     Raises:
         RevocationUnavailableError: It cannot be reached, answers otherwise than with 200, or too much, or too slowly.
@@ -58,19 +60,23 @@ def request(
             answer = connection.getresponse()
             if answer.status != _OK:
                 raise RevocationUnavailableError(f"{uri} answers with status {answer.status}")
-            return _read(answer, uri, max_bytes, time.monotonic() + seconds)
+            return _read(answer, uri, max_bytes, time.monotonic() + seconds, stopped)
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise RevocationUnavailableError(f"{uri[:200]} cannot be fetched: {error}") from error
 
 
-def _read(answer: http.client.HTTPResponse, uri: str, max_bytes: int, until: float) -> bytes:
+def _read(
+    answer: http.client.HTTPResponse, uri: str, max_bytes: int, until: float, stopped: Callable[[], bool]
+) -> bytes:
     found = bytearray()
     while piece := answer.read1(PIECE_BYTES):
         found += piece
         if len(found) > max_bytes:
             raise RevocationUnavailableError(f"{uri} answers with more than {max_bytes:,} bytes")
+        if stopped():
+            raise RevocationUnavailableError(f"{uri} is not waited for any more")
         if time.monotonic() > until:
             raise RevocationUnavailableError(f"{uri} answers too slowly: {len(found):,} bytes so far")
     return bytes(found)

@@ -9,7 +9,7 @@ from docbus.client.material_memory import read_contents
 from docbus.clock import format_time
 from docbus.errors import DocbusError
 from docbus.identity.pki.crl import RevocationList
-from docbus.identity.pki.material import ValidationMaterial, read_piece
+from docbus.identity.pki.material import MAX_PIECES, ValidationMaterial, read_piece
 from docbus.identity.pki.profile import may_sign_lists, subject_name
 from docbus.storage.inspection import reading
 
@@ -30,7 +30,8 @@ def known_material(state: Path) -> ValidationMaterial:
     """Return the lists and responses that a folder keeps; none if that cannot be read."""
     try:
         with reading(state) as connection:
-            return ValidationMaterial(read_piece(content) for content in read_contents(connection))
+            contents = read_contents(connection)[-MAX_PIECES:]
+        return ValidationMaterial(read_piece(content) for content in contents)
     except DocbusError:
         return ValidationMaterial()
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.verification import Store
 
 from docbus.errors import IdentityError
@@ -102,7 +102,7 @@ def check_anchor(certificate: bytes, intermediates: tuple[bytes, ...]) -> bytes:
     if not is_issued(root):
         try:
             root.verify_directly_issued_by(root)
-        except (ValueError, TypeError, InvalidSignature) as error:
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
             raise IdentityError("an authority's self-issued certificate whose signature is not valid") from error
     for der in intermediates:
         below = load_certificate(der)

@@ -31,6 +31,8 @@ MAX_LIST_ENTRIES = 400_000
 STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512, hashes.SHA3_256, hashes.SHA3_384, hashes.SHA3_512)
 """Hashes under which a signature on a revocation list or a response counts."""
 _SHA256 = hashes.SHA256()
+_UNREADABLE = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, x509.InvalidVersion)
+"""What reading a list's extensions may raise beside ValueError."""
 _UNDERSTOOD = frozenset({ExtensionOID.CRL_NUMBER, ExtensionOID.ISSUING_DISTRIBUTION_POINT})
 _ENTRY_UNDERSTOOD = frozenset({CRLEntryExtensionOID.CRL_REASON, CRLEntryExtensionOID.INVALIDITY_DATE})
 
@@ -142,9 +144,9 @@ def read_list(content: bytes) -> RevocationList:
     try:
         parsed = x509.load_der_x509_crl(content)
         number, scope, points = _read_extensions(parsed.extensions)
-        hashed = parsed.signature_hash_algorithm
+        hashed, issuer = parsed.signature_hash_algorithm, parsed.issuer.public_bytes()
         revoked = _read_entries(parsed)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, *_UNREADABLE) as error:
         raise MalformedError("a revocation list that cannot be read (X.509, DER)") from error
     if parsed.next_update_utc is None:
         raise IdentityError("a revocation list that does not say when there will be the next one")
@@ -153,7 +155,7 @@ def read_list(content: bytes) -> RevocationList:
     return RevocationList(
         digest=sha256(content).digest(),
         content=content,
-        issuer=parsed.issuer.public_bytes(),
+        issuer=issuer,
         this_update_ms=milliseconds(parsed.last_update_utc),
         next_update_ms=milliseconds(parsed.next_update_utc),
         number=number,

@@ -29,6 +29,8 @@ MAX_RESPONSE_CERTIFICATES = 4
 """Certificates in a response; the responder's own is asked for."""
 
 _NO_CHECK = x509.OCSPNoCheck
+_UNREADABLE = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, x509.InvalidVersion)
+"""What reading a certificate's extensions may raise beside ValueError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -106,7 +108,7 @@ def read_response(content: bytes) -> StatusResponse:
         if len(list(parsed.responses)) != 1:
             raise IdentityError("an OCSP response about several certificates; one is asked about")
         return _read(content, parsed)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, *_UNREADABLE) as error:
         raise MalformedError("an OCSP response that cannot be read (RFC 6960, DER)") from error
 
 
@@ -145,9 +147,13 @@ def _read(content: bytes, parsed: ocsp.OCSPResponse) -> StatusResponse:
 
 def _is_responder(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
     """Tell whether the response names this certificate's subject, or the SHA-1 of its key, as its signer."""
-    if response.responder_name is not None:
-        return response.responder_name == certificate.subject
-    return response.responder_key_hash == x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
+    try:
+        if response.responder_name is not None:
+            return response.responder_name == certificate.subject
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return response.responder_key_hash == x509.SubjectKeyIdentifier.from_public_key(key).digest
 
 
 def _is_entrusted(certificate: x509.Certificate, issuer: x509.Certificate, at_ms: int) -> bool:
@@ -160,7 +166,7 @@ def _is_entrusted(certificate: x509.Certificate, issuer: x509.Certificate, at_ms
         purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         extensions.get_extension_for_class(_NO_CHECK)
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, *_UNREADABLE):
         return False
     begin, end = milliseconds(certificate.not_valid_before_utc), milliseconds(certificate.not_valid_after_utc)
     return ExtendedKeyUsageOID.OCSP_SIGNING in purposes and begin <= at_ms <= end
@@ -169,7 +175,7 @@ def _is_entrusted(certificate: x509.Certificate, issuer: x509.Certificate, at_ms
 def _has_signed(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
     try:
         _verify(response, signer.public_key())
-    except (InvalidSignature, ValueError, UnsupportedAlgorithm):
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True
 

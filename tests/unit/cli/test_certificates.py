@@ -128,7 +128,7 @@ def test_a_folder_keeps_lists_and_judges_by_them(certified: Callable[..., Any]) 
     assert "is older than list 2, which is known" in older.err
     assert ("CN=Authority", 2, 0) == (listed["authority"], listed["number"], listed["revoked"])
     assert "CN=Authority" in certified("-C", "H37.02.02", "cert", "lists").out
-    assert 1 == len(json.loads(exported.out)["material"])
+    assert 2 == len(json.loads(exported.out)["material"])
 
 
 def test_a_response_about_nobody_is_not_kept(certified: Callable[..., Any]) -> None:

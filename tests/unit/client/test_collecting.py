@@ -85,7 +85,9 @@ class _Web:
         self.answers = answers
         self.asked: list[tuple[str, bytes | None]] = []
 
-    def __call__(self, uri: str, *, max_bytes: int, body: bytes | None = None, headers: Any = None) -> bytes:
+    def __call__(
+        self, uri: str, *, max_bytes: int, body: bytes | None = None, headers: Any = None, stopped: Any = None
+    ) -> bytes:
         self.asked.append((uri, body))
         found = self.answers.get(uri)
         if found is None:
@@ -174,11 +176,11 @@ async def test_rounds_go_on_until_they_are_stopped(memory: MaterialMemory, monke
 
     web = _Web()
 
-    async def told(wanted: Any, kept: MaterialMemory, known: Any) -> Any:
-        return await collect(wanted, kept, known, fetch=web, nonce=lambda: b"n" * 16)
+    async def told(wanted: Any, kept: MaterialMemory, known: Any, stopped: Any) -> Any:
+        return await collect(wanted, kept, known, fetch=web, nonce=lambda: b"n" * 16, stopped=stopped)
 
     monkeypatch.setattr(collecting, "wait_for", wait)
-    monkeypatch.setattr(collecting, "collect", lambda *given: _then(told(*given), web))
+    monkeypatch.setattr(collecting, "collect", lambda *given, stopped: _then(told(*given, stopped), web))
     await keep_collecting(lambda: SNAPSHOT, memory, stop)
 
     assert [collecting.AGAIN_SECONDS, collecting.EVERY_SECONDS] == pauses
@@ -197,3 +199,13 @@ def test_a_response_in_a_file_finds_its_certificate() -> None:
     assert found is not None
     assert 0x53 == found[0].serial_number
     assert None is question_of(read_response(ISSUING.response(ISSUING.issue(serial=9))), SNAPSHOT)
+
+
+async def test_who_is_stopped_asks_for_nothing_more(memory: MaterialMemory) -> None:
+    """A process ends in seconds, however many addresses are left."""
+    web = _web()
+    found = await collect(
+        wanted_of(SNAPSHOT), memory, SNAPSHOT.authorities(), fetch=web, stopped=lambda: len(web.asked) > 0
+    )
+
+    assert ((LIST,), 1) == (found.new, len(web.asked))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = TestAuthority()
 KNOWN = authorities_of(ROOT.anchor())
 LEAF = ROOT.issue()
-FIRST, SECOND, THIRD = (read_list(ROOT.revocations(number=number)) for number in (1, 2, 3))
+FIRST, SECOND, THIRD, FOURTH = (read_list(ROOT.revocations(number=number)) for number in (1, 2, 3, 4))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_an_older_list_is_not_taken(memory: MaterialMemory) -> None:
 async def test_a_list_on_which_a_verdict_rests_is_kept_beside_newer_ones(
     database: Database, memory: MaterialMemory
 ) -> None:
-    """One on which none does makes room."""
+    """One on which none does makes room, after a while: a verdict on it may be on its way."""
     await memory.keep_list(FIRST, KNOWN)
     basis = encode_basis(Basis(NOW_MS, (FIRST.digest,)))
 
@@ -93,9 +93,12 @@ async def test_a_list_on_which_a_verdict_rests_is_kept_beside_newer_ones(
     await database.write(take)
     await memory.keep_list(SECOND, KNOWN)
     await memory.keep_list(THIRD, KNOWN)
+    before = await memory.contents([SECOND.digest])
+    await memory.keep_list(FOURTH, KNOWN)
 
-    assert {FIRST.digest, THIRD.digest} == set(memory.current.pieces)
-    assert [FIRST.content] == await memory.contents([FIRST.digest])
+    assert {FOURTH.digest} == set(memory.current.pieces)
+    assert [SECOND.content] == before
+    assert [FIRST.content, THIRD.content] == await memory.contents([FIRST.digest, THIRD.digest])
     with pytest.raises(StorageError, match="on which a verdict rests, is gone"):
         await memory.contents([SECOND.digest])
 

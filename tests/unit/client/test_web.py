@@ -73,6 +73,12 @@ def test_another_answer_is_none(address: str, path: str, max_bytes: int, seconds
         request(address + path, max_bytes=max_bytes, seconds=seconds)
 
 
+def test_an_answer_that_nobody_wants_any_more_is_left(address: str) -> None:
+    """Who is stopped does not wait for the rest of a list."""
+    with pytest.raises(RevocationUnavailableError, match="not waited for any more"):
+        request(f"{address}/list", max_bytes=10_000, stopped=lambda: True)
+
+
 @pytest.mark.parametrize(
     "uri", ["ldap://ca.test/list", "file:///etc/passwd", "http://", "nothing", "http://127.0.0.1:1/", "http://[::1"]
 )
