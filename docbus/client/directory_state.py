@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from docbus.identity.time_stamps.log import newest_stamp
 
 if TYPE_CHECKING:
-    from docbus.identity.snapshot import Freshness, TrustSnapshot
+    from docbus.identity.freshness import Freshness
+    from docbus.identity.snapshot import TrustSnapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from docbus.errors import ConfigurationError
-from docbus.identity.snapshot import Freshness
+from docbus.identity.freshness import Freshness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

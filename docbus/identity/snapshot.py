@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from docbus.errors import DirectoryError, IdentityError, MalformedError, UnknownAgencyError
@@ -26,6 +25,7 @@ from docbus.identity.authorities import authorities_at
 from docbus.identity.chain import check_chain, decode_entry, decode_record
 from docbus.identity.changes import apply_change, apply_genesis
 from docbus.identity.checked import NOTHING_CHECKED, CheckedSigning
+from docbus.identity.freshness import Freshness
 from docbus.identity.nearest import nearest
 from docbus.identity.registrar_terms import terms_of, verify_registrar
 from docbus.identity.rules import refusal
@@ -41,18 +41,6 @@ if TYPE_CHECKING:
     from docbus.identity.pki.authorities import Authorities
     from docbus.identity.registrar_terms import RegistrarTerms
     from docbus.identity.shelf import Shelf
-
-
-class Freshness(StrEnum):
-    """What the age of a trust snapshot means, by the terms of the genesis."""
-
-    NOT_JUDGED = "not judged"
-    """The registrar has never signed a heartbeat, so silence says nothing."""
-    FRESH = "fresh"
-    OLD = "old"
-    """Older than a living registrar would let it become: somebody should look."""
-    STALE = "stale"
-    """So old that a revocation may be missing: nothing is believed under it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

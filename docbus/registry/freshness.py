@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from docbus.identity.snapshot import Freshness
+from docbus.identity.freshness import Freshness
 
 if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docbus.identity import entries
-from docbus.identity.snapshot import Freshness, TrustSnapshot
+from docbus.identity.freshness import Freshness
 from tests.support.directory import NOW_MS, DirectoryBuilder, Keys, grant_of, make_keys, make_registrar_signer
+
+if TYPE_CHECKING:
+    from docbus.identity.snapshot import TrustSnapshot
 
 SIGNER = make_registrar_signer()
 AGENCIES = ("vn:H26", "vn:H27", "vn:H28")

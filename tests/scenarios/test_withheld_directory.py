@@ -10,7 +10,7 @@ from docbus.client import agency as client
 from docbus.client.agency import Agency
 from docbus.client.connect import open_registrar, open_transport, signer_of_settings
 from docbus.clock import SystemClock
-from docbus.identity.snapshot import Freshness
+from docbus.identity.freshness import Freshness
 from docbus.limits import MAX_CLOCK_SKEW_MS
 from docbus.settings import load_settings
 from docbus.transport import topics

@@ -9,7 +9,7 @@ from docbus.client.doctor.diagnosis import Diagnosis, failed, not_asked, passed,
 from docbus.client.doctor.rights import read_right
 from docbus.clock import format_time
 from docbus.errors import AccessDeniedError, DirectoryError, DocbusError
-from docbus.identity.snapshot import Freshness
+from docbus.identity.freshness import Freshness
 from docbus.registry.follow import LOAD_SECONDS
 from docbus.registry.reader import DirectoryReader
 from docbus.transport.topics import DIRECTORY

@@ -11,7 +11,7 @@ from docbus.client.directory_state import DirectoryState
 from docbus.client.registrar_status import RegistrarStatus
 from docbus.documents.deadlines import Stage
 from docbus.errors import TransportError
-from docbus.identity.snapshot import Freshness
+from docbus.identity.freshness import Freshness
 from docbus.identity.time_stamps.gap import Gap
 from docbus.producers.batch_stamps import StampCounts
 from docbus.producers.journey import RefusedCopy

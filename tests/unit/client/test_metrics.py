@@ -14,7 +14,7 @@ from docbus.client.metrics import Exposition, figures
 from docbus.consumers.overview import AsideCount, SinkState
 from docbus.documents.deadlines import Stage
 from docbus.errors import ConfigurationError, TransportError
-from docbus.identity.snapshot import Freshness
+from docbus.identity.freshness import Freshness
 from docbus.identity.time_stamps.gap import Gap
 from docbus.producers.batch_stamps import StampCounts
 from docbus.producers.overdue import OverdueStage
