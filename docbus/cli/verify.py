@@ -84,6 +84,10 @@ def verify(
     times = verify_stamps.judged(
         value, snapshot, report, folder=time_stamp, anchors=options.anchors_of(anchor), policy=policy
     )
+    proven = verify_stamps.proven_at(times) if time is None else None
+    if proven is not None:
+        told = f"its authority's word is asked for {when(proven)}, by which it was signed as its time stamp shows"
+        report = checked(value, snapshot, owner, (note, *notes, told), material=known, known_at_ms=proven)
     if output is Form.JSON:
         write_json(report.to_json() | verify_stamps.to_json(times))
     else:

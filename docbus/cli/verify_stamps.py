@@ -66,6 +66,14 @@ def judged(
     return Times(document, directory, entry, anchors is not None)
 
 
+def proven_at(times: Times) -> int | None:
+    """Return when the document is proven to have been signed, milliseconds since 1970 UTC; None if it is not."""
+    found = times.document
+    if found is None or found.stamp is None or not times.anchored or found.outcome != "passed":
+        return None
+    return found.stamp.time_ms
+
+
 def lines(times: Times) -> list[str]:
     """Say what is proven, and what was not checked."""
     told = []

@@ -5,21 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from docbus.audit.evidence import export_trust, verify_file
-from docbus.client.certifying import certification_request, use_certificate
-from docbus.client.founding import found_agency
-from docbus.client.issuing import found_authority
 from docbus.client.material_memory import MaterialMemory
 from docbus.clock import SystemClock
 from docbus.consumers.bases import digest_of, read_basis
 from docbus.identity.pki.crl import read_list
 from docbus.identity.pki.material import ValidationMaterial
 from docbus.identity.pki.material_file import dump_material, load_material
-from docbus.registry.provision import apply, intended, plan_for
-from docbus.settings import EmbeddedSettings, load_settings
 from docbus.transport import topics
+from tests.support.certified import certify
 from tests.support.trial import ENVIRONMENT, PATIENCE, TAY_NINH, id_of, knows, letter, records_of, until
 
 if TYPE_CHECKING:
@@ -33,27 +28,7 @@ FORESTRY = "G10.19"
 
 async def join_with_certificate(exchange: Exchange) -> tuple[Authority, Issued]:
     """Found an authority that the directory names, and an agency whose certificate it has issued."""
-    authority = found_authority(exchange.folder / "ca", name="Authority", clock=CLOCK)
-    folder = exchange.folder / FORESTRY
-    found_agency(
-        folder,
-        code=FORESTRY,
-        name="Cục Lâm nghiệp",
-        environment=ENVIRONMENT,
-        genesis=exchange.genesis,
-        bus=EmbeddedSettings(file=exchange.folder / "bus.db"),
-        clock=CLOCK,
-    )
-    settings = load_settings(folder)
-    issued = authority.issue(certification_request(settings), days=30)
-    certified = use_certificate(settings, x509.load_der_x509_certificate(issued.certificate), CLOCK)
-    async with exchange.registrar() as registrar:
-        await registrar.name_authority("Authority", authority.certificate.public_bytes(Encoding.DER))
-        await registrar.grant(certified.request.read_text("utf-8"))
-        snapshot = await registrar.load()
-    async with exchange.bus() as transport:
-        await apply(transport, await plan_for(transport, intended(snapshot)))
-    return authority, issued
+    return await certify(exchange.folder, FORESTRY, "Cục Lâm nghiệp", environment=ENVIRONMENT, genesis=exchange.genesis)
 
 
 async def keep(agency: Agency, content: bytes) -> None:
