@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from docbus.client.connect import agency_id, decrypters_of_settings
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from docbus.identity.pki.material import Piece
     from docbus.settings import KeySettings, Settings
 
+_SIGNING = ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey, ed25519.Ed25519PrivateKey
+
 
 class Certified(NamedTuple):
     """A certificate that an agency's folder signs under from now on, and the join request with it.
@@ -62,7 +64,9 @@ def certification_request(settings: Settings) -> bytes:
     """
     agency, keys = agency_id(settings), _keys(settings)
     found = read_private_keys(settings.key_uri(keys.signing))
-    if len(found) != 1 or not isinstance(found[0], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+    if len(found) != 1 or not isinstance(
+        found[0], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+    ):
         raise KeyFileError(
             f"{keys.signing} holds no single signing key that could ask for a certificate",
             hint="For a key in hardware, make the request with the hardware's own tools.",

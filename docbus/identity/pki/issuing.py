@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, mldsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -89,7 +89,7 @@ def make_request(key: CertificateIssuerPrivateKeyTypes, agency: str) -> bytes:
         .add_extension(_names(agency), critical=False)
         .add_extension(_usage("digital_signature", "content_commitment"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([DOCUMENT_SIGNING]), critical=False)
-        .sign(key, None if isinstance(key, mldsa.MLDSA65PrivateKey) else hashes.SHA256())
+        .sign(key, None if isinstance(key, mldsa.MLDSA65PrivateKey | ed25519.Ed25519PrivateKey) else hashes.SHA256())
         .public_bytes(Encoding.PEM)
     )
 

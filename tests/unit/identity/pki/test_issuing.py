@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from docbus.errors import IdentityError, MalformedError
@@ -51,6 +51,7 @@ def outcome(certificate: bytes, *lists: bytes) -> str:
         pytest.param(P256, id="ES256"),
         pytest.param(rsa.generate_private_key(public_exponent=65537, key_size=3072), id="RSA-3072"),
         pytest.param(mldsa.MLDSA65PrivateKey.generate(), id="ML-DSA-65"),
+        pytest.param(ed25519.Ed25519PrivateKey.generate(), id="Ed25519"),
     ],
 )
 def test_what_is_issued_passes_until_it_is_revoked(key: Any) -> None:
@@ -91,7 +92,7 @@ def _request(key: Any = P256, names: Any = NAMES) -> bytes:
     builder = x509.CertificateSigningRequestBuilder().subject_name(name_of("anything"))
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    hashed = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    hashed = None if isinstance(key, ed448.Ed448PrivateKey) else hashes.SHA256()
     return builder.sign(key, hashed).public_bytes(Encoding.PEM)
 
 
@@ -119,7 +120,7 @@ URI = x509.UniformResourceIdentifier
         ),
         pytest.param(_request(names=(URI("urn:docbus:agency:H26"),)), IdentityError, "no scheme", id="no canonical id"),
         pytest.param(_forged(), IdentityError, "not signed by the key", id="signed by nobody"),
-        pytest.param(_request(ed25519.Ed25519PrivateKey.generate()), IdentityError, "of kind Ed25519", id="Ed25519"),
+        pytest.param(_request(ed448.Ed448PrivateKey.generate()), IdentityError, "of kind Ed448", id="Ed448"),
         pytest.param(
             _request(rsa.generate_private_key(public_exponent=3, key_size=2048)),
             IdentityError,

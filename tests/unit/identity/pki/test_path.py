@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from docbus.identity.pki.judge import validate_path
 from docbus.identity.pki.path import MAX_PATH_AUTHORITIES
 from docbus.identity.pki.profile import MAX_ISSUED_DAYS
 from docbus.identity.pki.verdict import Outcome
+from tests.support.ed25519 import SMALL_ORDER
 from tests.support.pki import AGENCY, TestAuthority, authorities_of, ms, name_of, usage
 
 P256 = ec.generate_private_key(ec.SECP256R1())
@@ -67,10 +69,11 @@ def test_authorities_issue_with_every_allowed_kind_of_key(key: Any) -> None:
     [
         pytest.param(rsa.generate_private_key(public_exponent=65537, key_size=3072), id="RSA-3072"),
         pytest.param(mldsa.MLDSA65PrivateKey.generate(), id="ML-DSA-65"),
+        pytest.param(ed25519.Ed25519PrivateKey.generate(), id="Ed25519"),
     ],
 )
 def test_agencies_are_issued_certificates_for_every_profile(key: Any) -> None:
-    """RSA-PSS, and ML-DSA-65 beside ES256, are certified as ES256 is."""
+    """RSA-PSS, Ed25519, and ML-DSA-65 beside ES256, are certified as ES256 is."""
     assert "passed" == said(ROOT.issue(key), ROOT.anchor())[1]
 
 
@@ -131,10 +134,20 @@ def test_critical_policies_do_not_stop_a_path() -> None:
     assert "passed" == said(leaf, root.anchor())[1]
 
 
+class _Weak(NamedTuple):
+    """A key of which there is no private half."""
+
+    public: Ed25519PublicKey
+
+    def public_key(self) -> Ed25519PublicKey:
+        return self.public
+
+
 @pytest.mark.parametrize(
     "key",
     [
-        pytest.param(ed25519.Ed25519PrivateKey.generate(), id="Ed25519"),
+        pytest.param(_Weak(Ed25519PublicKey.from_public_bytes(next(iter(SMALL_ORDER.values())))), id="small order"),
+        pytest.param(ed448.Ed448PrivateKey.generate(), id="Ed448"),
         pytest.param(ec.generate_private_key(ec.SECP521R1()), id="P-521"),
         pytest.param(ec.generate_private_key(ec.SECP256K1()), id="secp256k1"),
         pytest.param(rsa.generate_private_key(public_exponent=3, key_size=2048), id="RSA, exponent 3"),
