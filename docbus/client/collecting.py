@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from docbus.client.web import request
 from docbus.errors import DocbusError, IdentityError, MalformedError, RevocationUnavailableError
 from docbus.identity.pki.crl import MAX_LIST_BYTES, distribution_points, read_list
 from docbus.identity.pki.ocsp import MAX_RESPONSE_BYTES, read_response, request_for, responders
 from docbus.identity.pki.profile import issuer_name, subject_name
+from docbus.transport.web import request
 from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from docbus.client.material_memory import MaterialMemory
     from docbus.identity.pki.authorities import Authorities
@@ -77,12 +77,21 @@ def wanted_of(snapshot: TrustSnapshot) -> Wanted:
     return Wanted(*kept, len(lists) + len(questions) - len(kept[0]) - len(kept[1]))
 
 
+async def fetch_from(uri: str, **asked: Any) -> bytes:
+    """Return what an authority's server answers; see :func:`~docbus.transport.web.request` for the arguments.
+
+    Raises:
+        RevocationUnavailableError: It cannot be had.
+    """
+    return await request(uri, unavailable=lambda what: RevocationUnavailableError(f"{uri[:200]} {what}"), **asked)
+
+
 async def collect(
     wanted: Wanted,
     memory: MaterialMemory,
     authorities: Authorities,
     *,
-    fetch: Callable[..., bytes] = request,
+    fetch: Callable[..., Awaitable[bytes]] = fetch_from,
     nonce: Callable[[], bytes] = lambda: secrets.token_bytes(NONCE_BYTES),
     stopped: Callable[[], bool] = lambda: False,
 ) -> Collected:
@@ -106,7 +115,7 @@ async def collect(
         if stopped():
             break
         try:
-            content = await asyncio.to_thread(fetch, uri, max_bytes=MAX_LIST_BYTES, stopped=stopped)
+            content = await fetch(uri, max_bytes=MAX_LIST_BYTES, stopped=stopped)
             found = await asyncio.to_thread(read_list, content)
             (new if await memory.keep_list(found, authorities) else known).append(uri)
         except (IdentityError, MalformedError) as error:
@@ -116,8 +125,7 @@ async def collect(
             break
         try:
             drawn = nonce()
-            content = await asyncio.to_thread(
-                fetch,
+            content = await fetch(
                 question.uri,
                 max_bytes=MAX_RESPONSE_BYTES,
                 body=request_for(question.certificate, question.issuer, drawn),

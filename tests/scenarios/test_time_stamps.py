@@ -72,7 +72,7 @@ async def test_documents_flow_while_the_authority_is_away(
         await until(has_gap)
         capsys.readouterr()
         assert 0 == await run("-C", exchange / "hanoi", "status")
-        assert "answered with status 503" in capsys.readouterr().out
+        assert "answers with status 503" in capsys.readouterr().out
         assert 0 != await run("-C", exchange / "hanoi", "export", "time-stamp", "letter-1", "-o", exchange / "early")
         assert "waits for its time stamp" in capsys.readouterr().err
 
@@ -215,7 +215,7 @@ async def test_the_doctor_asks_the_authority(
 
     server.answering = answer_with(b"", status=404)
     assert 1 == await run("-C", exchange / "hanoi", "doctor")
-    assert "answered with status 404" in capsys.readouterr().out
+    assert "answers with status 404" in capsys.readouterr().out
 
 
 async def test_a_missing_anchor_is_told_before_anything_begins(exchange: Path, authority: Authority) -> None:

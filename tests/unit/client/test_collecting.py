@@ -85,7 +85,7 @@ class _Web:
         self.answers = answers
         self.asked: list[tuple[str, bytes | None]] = []
 
-    def __call__(
+    async def __call__(
         self, uri: str, *, max_bytes: int, body: bytes | None = None, headers: Any = None, stopped: Any = None
     ) -> bytes:
         self.asked.append((uri, body))
