@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from docbus.client.connect import agency_id, decrypters_of_settings
+from docbus.client.connect import agency_id, decrypters_of_settings, signer_under
 from docbus.client.new_files import PUBLIC_MODE, write_new
 from docbus.errors import ConfigurationError, IdentityError, KeyFileError, MalformedError
 from docbus.identity.agency import AgencyId
@@ -23,7 +23,9 @@ from docbus.identity.pki.issuing import MAX_REQUEST_BYTES, make_request
 from docbus.identity.pki.material import read_piece
 from docbus.identity.pki.material_file import MAX_FILE_BYTES, MaterialFile, load_material
 from docbus.identity.pki.profile import MAX_CERTIFICATE_BYTES, is_issued, load_certificate
-from docbus.identity.signing import open_signer
+from docbus.tokens.certifying import certifying_key
+from docbus.tokens.signer import open_token_key
+from docbus.tokens.uri import is_token_uri
 from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -60,16 +62,20 @@ def certification_request(settings: Settings) -> bytes:
 
     Raises:
         ConfigurationError: The folder is not an agency's.
-        KeyFileError: Its key is not in a file, or cannot sign a request.
+        KeyFileError: Its key cannot be used, or cannot sign a request.
+        PinError: The PIN of its token is missing, wrong or locked.
+        SignerAwayError: Its token is not there, or does not answer.
     """
     agency, keys = agency_id(settings), _keys(settings)
+    if is_token_uri(keys.signing):
+        return make_request(certifying_key(open_token_key(keys.signing)), agency)
     found = read_private_keys(settings.key_uri(keys.signing))
     if len(found) != 1 or not isinstance(
         found[0], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
     ):
         raise KeyFileError(
             f"{keys.signing} holds no single signing key that could ask for a certificate",
-            hint="For a key in hardware, make the request with the hardware's own tools.",
+            hint="A signing key is P-256, RSA or Ed25519, alone in its file.",
         )
     return make_request(found[0], agency)
 
@@ -88,7 +94,7 @@ def use_certificate(settings: Settings, certificate: x509.Certificate, clock: Cl
     if not is_issued(certificate):
         raise IdentityError("a certificate that nobody else has issued", hint="`docbus cert request` asks for one.")
     der = certificate.public_bytes(Encoding.DER)
-    signer = open_signer(settings.key_uri(keys.signing), der)
+    signer = signer_under(settings, keys.signing, der)
     check_for_registration(der, agency, PROFILES[signer.profile].algorithms[0], now_ms=clock.now_ms())
     before = _former_request(settings, agency)
     request = make_join_request(

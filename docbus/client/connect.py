@@ -115,8 +115,18 @@ def signer_of_settings(settings: Settings) -> Signer:
 
 
 def _signer(settings: Settings, uri: str, certificate: Path) -> Signer:
-    der = read_certificate(settings.path(certificate))
-    return open_token_signer(uri, der) if is_token_uri(uri) else open_signer(settings.key_uri(uri), der)
+    return signer_under(settings, uri, read_certificate(settings.path(certificate)))
+
+
+def signer_under(settings: Settings, uri: str, certificate_der: bytes) -> Signer:
+    """Return the signer for a key, in a file or on a token, under a certificate that may be new.
+
+    Raises:
+        KeyFileError: The key is unusable, or the certificate is another key's.
+    """
+    if is_token_uri(uri):
+        return open_token_signer(uri, certificate_der)
+    return open_signer(settings.key_uri(uri), certificate_der)
 
 
 def registrar_signer(uri: str) -> RegistrarSigner:

@@ -18,7 +18,9 @@ from docbus.clock import SystemClock
 from docbus.errors import ConfigurationError, IdentityError, KeyFileError
 from docbus.identity.join import read_join_request, verify_join_request
 from docbus.identity.pki.issuing import make_request
+from docbus.identity.signing import verify_signature
 from docbus.settings import EmbeddedSettings, load_settings
+from docbus.wire.profiles import Profile
 from tests.support.pki import TestAuthority
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from docbus.client.issuing import Authority
     from docbus.settings import Settings
+    from tests.support.softhsm import SoftHSM
 
 CLOCK = SystemClock()
 GENESIS = "ab" * 32
@@ -76,6 +79,36 @@ def test_a_folder_signs_under_the_certificate_that_it_asked_for(settings: Settin
     assert asked.fingerprint == done.fingerprint
     assert asked.certificate.digest == signer_of_settings(settings).certificate != before
     assert before == read_certificate(done.former).fingerprint(hashes.SHA256())
+
+
+@pytest.mark.parametrize("profile", [Profile.ES256, Profile.RSA_PSS_SHA256])
+def test_a_key_on_a_token_asks_for_a_certificate_too(
+    tmp_path: Path, softhsm: SoftHSM, authority: Authority, profile: Profile
+) -> None:
+    """The token signs the request, and signs under the certificate that comes back."""
+    softhsm.initialise("H26")
+    found_agency(
+        tmp_path / "hanoi",
+        code="H26",
+        name="Hà Nội",
+        environment="test",
+        genesis=GENESIS,
+        bus=EmbeddedSettings(file=tmp_path / "bus.db"),
+        clock=CLOCK,
+        profile=profile,
+        signing_key=softhsm.uri("H26", pin_source=f"file:{softhsm.pin_file()}"),
+        make_signing_key=True,
+    )
+    settings = load_settings(tmp_path / "hanoi")
+    certificate = _issued(authority, certification_request(settings))
+
+    done = use_certificate(settings, certificate, CLOCK)
+
+    signer = signer_of_settings(settings)
+    text = done.request.read_text("utf-8")
+    asked = verify_join_request(text, environment="test", genesis=bytes.fromhex(GENESIS), now_ms=CLOCK.now_ms())
+    assert asked.certificate.digest == signer.certificate == certificate.fingerprint(hashes.SHA256())
+    verify_signature(profile, certificate.public_key(), signer.sign(b"signed"), b"signed")
 
 
 def test_using_a_certificate_twice_changes_nothing(settings: Settings, authority: Authority) -> None:
