@@ -166,6 +166,8 @@ async def test_recall_that_the_system_rejects_is_answered_with_16(exchange: Exch
             await (await next_of(deliveries)).reject("not_competent")
             said = await about_changes(hanoi, "letter")
             told = await statuses(hanoi, recall, 1)
+            # The receipt has a lane of its own, and may come behind the status.
+            await hanoi.wait(recall, until="received", timeout=PATIENCE)
         leg = await leg_of(hanoi, recall)
 
     assert (16, "not_competent") == said[1]

@@ -11,6 +11,7 @@ from docbus.clock import SystemClock
 from docbus.documents.document import Document
 from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import SCHEMAS, decode_head
+from docbus.errors import MalformedError
 from docbus.transport import topics
 from docbus.wire.ids import uuid7_text
 from tests.support.trial import HANOI, TAY_NINH, id_of, knows, letter, opened, settled, until
@@ -110,7 +111,10 @@ async def certificates_in(exchange: Exchange, recipient: str, sender: str) -> li
     """Return under which certificates an agency has signed what lies in an inbox, in the order of the records."""
     found = []
     for record in await exchange.records(topics.inbox(id_of(recipient))):
-        envelope = decode_envelope(record.value or b"")
+        try:
+            envelope = decode_envelope(record.value or b"")
+        except MalformedError:
+            continue  # Other tests share the exchange, and attack it.
         head, _ = decode_head(envelope.payload_type, envelope.statement)
         if head.sender == id_of(sender) and envelope.payload_type in SCHEMAS and head.lane == "documents":
             found.append(head.certificate.hex())

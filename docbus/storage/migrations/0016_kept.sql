@@ -1,1 +1,0 @@
--- Nothing: the number is kept for another part of the same release.
