@@ -18,7 +18,7 @@ FINGERPRINTS = {
     "status-statement": "4b5d971c1f4ae393",
     "package": "bc4282037f73b4b5",
     "part": "04e7658e42ea56b8",
-    "directory-entry": "536f22b1a092cf2d",
+    "directory-entry": "7ae21c90334f401c",
     "directory-record": "07851fe92b13a2f3",
     "join-request": "fcedf3dfb0439fc7",
 }
