@@ -113,8 +113,10 @@ def rotate(
     from docbus.client.rotation import rotate as go_on
     from docbus.client.rotation import rotation_state
     from docbus.clock import SystemClock
+    from docbus.identity.overlap import MAX_OVERLAP_MS
 
-    options.parse_age(overlap)
+    if options.parse_age(overlap) > MAX_OVERLAP_MS:
+        raise typer.BadParameter(f"--overlap {overlap}: an old key may sign for at most 366 days more")
     settings, clock = session.settings(), SystemClock()
     directory = _directory(session, settings)
     if status:
@@ -159,7 +161,7 @@ def _tell(session: Session, found: Rotation, overlap: str) -> None:
         f" `docbus registrar rotate REQUEST --overlap {overlap}` and compares the fingerprint with you by another"
         " channel; then docbus keys rotate",
         "granted": "docbus keys rotate",
-        "overlapping": "nothing, until you destroy the old decryption key: docbus keys destroy",
+        "overlapping": "nothing; the old decryption key stays until you destroy it, `docbus keys show` has it",
         "complete": "nothing; --again begins another one",
     }[found.step]
     session.note(f"Next: {after}")

@@ -14,6 +14,7 @@ from docbus.errors import AgencyClosedError, ConfigurationError, IdentityError, 
 from docbus.identity.encryption import open_decrypter
 from docbus.identity.overlap import is_retired
 from docbus.identity.signing import open_registrar_signer, open_signer
+from docbus.registry.last_entry import FILE_NAME, LastEntry
 from docbus.registry.publish import Registrar
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
 from docbus.tokens.signer import open_token_registrar_signer, open_token_signer
@@ -272,4 +273,5 @@ async def open_registrar(
     named = [settings.key_uri(uri) for uri in folders if uri is not None]
     signers = [await asyncio.to_thread(registrar_signer, uri) for uri in (*named, *keys)]
     async with started_transport(settings) as transport:
-        yield Registrar(transport, signers, settings.exchange.genesis_bytes, clock)
+        last = LastEntry(settings.folder / FILE_NAME)
+        yield Registrar(transport, signers, settings.exchange.genesis_bytes, clock, last)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import open_transport
-from docbus.client.directory_memory import DirectoryMemory, fetch_after_kept
+from docbus.client.directory_memory import DirectoryMemory, compare, fetch_after_kept
 
 if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
@@ -18,12 +18,16 @@ async def directory_now(settings: Settings, database: Database) -> TrustSnapshot
 
     Raises:
         TransportError: The bus cannot be reached.
-        DirectoryError: The directory is not the one that is pinned, or contradicts itself.
+        DirectoryError: The directory is not the one that is pinned, contradicts itself, or is not the one that this
+            folder has seen: what is decided by it could not be undone when the true one is back.
         WaitTimeoutError: It cannot be read within the time for it.
     """
-    transport = open_transport(settings)
+    transport, memory = open_transport(settings), DirectoryMemory(database)
+    seen = await memory.seen()
     try:
         await transport.start()
-        return await fetch_after_kept(transport, settings.exchange.genesis_bytes, DirectoryMemory(database))
+        snapshot = await fetch_after_kept(transport, settings.exchange.genesis_bytes, memory)
+        compare(snapshot, seen)
+        return snapshot
     finally:
         await transport.aclose()

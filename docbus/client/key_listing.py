@@ -12,6 +12,7 @@ from docbus.identity.encryption import open_decrypter
 from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from docbus.identity.signing import Signer
@@ -49,14 +50,14 @@ class ListedKey:
 
 
 def listed_keys(
-    settings: Settings, snapshot: TrustSnapshot | None, sealed: tuple[bytes, int] | None = None
+    settings: Settings, snapshot: TrustSnapshot | None, sealed: Mapping[bytes, int] | None = None
 ) -> list[ListedKey]:
     """Return all keys that the settings name, signing keys first.
 
     Args:
         settings: The folder's.
         snapshot: The directory; None if it cannot be read.
-        sealed: The certificate under which the outbox has sealed last, and when.
+        sealed: Certificates under which the outbox has sealed, and when last.
 
     Raises:
         ConfigurationError: The folder is not an agency's.
@@ -70,8 +71,7 @@ def listed_keys(
     if following is not None and keys.next_signing is not None and keys.next_certificate is not None:
         path = settings.path(keys.next_certificate)
         found.append(_signing("next signing", following, keys.next_signing, path, snapshot))
-    if sealed is not None:
-        found = [replace(one, last_used_at=sealed[1]) if one.fingerprint == sealed[0].hex() else one for one in found]
+    found = [replace(one, last_used_at=(sealed or {}).get(bytes.fromhex(one.fingerprint))) for one in found]
     return [*found, *(_decryption(settings, uri, own, snapshot) for uri in keys.encryption)]
 
 

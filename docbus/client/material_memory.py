@@ -12,7 +12,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import structlog
+from cryptography import x509
 
+from docbus.clock import format_time
 from docbus.errors import DocbusError, IdentityError, StorageError
 from docbus.identity.pki.material import MAX_PIECES, NOTHING_KNOWN, ValidationMaterial, read_piece
 from docbus.waiting import wait_for
@@ -20,8 +22,6 @@ from docbus.waiting import wait_for
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Sequence
-
-    from cryptography import x509
 
     from docbus.clock import Clock
     from docbus.identity.pki.authorities import Authorities
@@ -98,13 +98,29 @@ class MaterialMemory:
     ) -> bool:
         """Keep an OCSP response about a certificate of an authority; tell whether it is new.
 
+        A revocation is kept beside whatever comes later: no other answer takes it back, but for a hold.
+
         Raises:
-            IdentityError: It is about another certificate, or signed by nobody who may speak for the authority.
+            IdentityError: It is about another certificate, signed by nobody who may speak for the authority, says
+                neither that the certificate is good nor that it is revoked, or is older than one that is known.
             StorageError: It cannot be kept.
         """
         if not found.speaks_of(certificate, issuer):
             raise IdentityError("an OCSP response that is not its authority's word on this certificate")
-        place = certificate.issuer.public_bytes() + b"response" + certificate.serial_number.to_bytes(32, "big")
+        is_final = found.revoked is not None and found.revoked.reason is not x509.ReasonFlags.certificate_hold
+        if not found.is_good and found.revoked is None:
+            raise IdentityError("an OCSP response that knows nothing of the certificate, which is no word on it")
+        await self.load()
+        known = [one for one in self.current.responses(found.serial) if one.speaks_of(certificate, issuer)]
+        newest = max((one.this_update_ms for one in known), default=found.this_update_ms)
+        if not is_final and found.this_update_ms < newest:
+            raise IdentityError(
+                f"an OCSP response of {format_time(found.this_update_ms)}, older than that of {format_time(newest)},"
+                " which is known",
+                hint="Somebody rolls back, or hands out a forgotten answer: ask the authority's responder.",
+            )
+        kind = b"revoked" if is_final else b"response"
+        place = certificate.issuer.public_bytes() + kind + certificate.serial_number.to_bytes(32, "big")
         return await self._keep(found, place)
 
     async def contents(self, digests: Sequence[bytes]) -> list[bytes]:

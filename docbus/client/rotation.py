@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from docbus.client.connect import agency_id, next_signer_of_settings, read_certificate, signer_of_settings
 from docbus.client.key_folders import KeySet, mark_used, set_of, unused_or_new
 from docbus.client.settings_file import edit_keys, put_first
-from docbus.errors import ConfigurationError
+from docbus.errors import ConfigurationError, MalformedError
 from docbus.identity.agency import AgencyId
 from docbus.identity.encryption import open_decrypter
-from docbus.identity.join import fingerprint_of, make_join_request
+from docbus.identity.join import fingerprint_of, make_join_request, read_join_request
 from docbus.settings import load_settings
 from docbus.storage.content import sync_path
 from docbus.storage.locks import hold
@@ -152,9 +153,16 @@ def _go_on(folder: Path, snapshot: TrustSnapshot | None, clock: Clock, profile: 
             )
         done = _begin(settings, profile or signer_of_settings(settings).profile, clock)
     else:
+        following = next_signer_of_settings(settings)
+        if profile is not None and following is not None and profile != following.profile:
+            raise ConfigurationError(
+                "a rotation is under way already, to a key of another profile",
+                hint="Finish it without --profile; then `docbus keys rotate --again --profile …` begins another one.",
+            )
         done = ()
     settings = load_settings(folder)
     _keep_in_use(settings)
+    _check_new_decryption_key(settings, snapshot)
     if _write_request(settings, clock):
         done = (*done, f"wrote {_request_path(settings).name}")
     return replace(rotation_state(settings, snapshot, clock.now_ms()), done=done)
@@ -214,6 +222,20 @@ def _next_encryption(settings: Settings) -> str:
     return made.encryption if made is not None and made.encryption in listed else listed[0]
 
 
+def _check_new_decryption_key(settings: Settings, snapshot: TrustSnapshot | None) -> None:
+    """Return unless the key that the request is to name was granted before, which the registrar could not publish."""
+    agency = None if snapshot is None else snapshot.agency(agency_id(settings))
+    if agency is None:
+        return
+    digest = sha256(open_decrypter(settings.key_uri(_next_encryption(settings))).public_key).digest()
+    if any(encrypter.digest == digest for encrypter, _, _ in agency.encrypters):
+        raise ConfigurationError(
+            f"the decryption key {digest.hex()[:16]}… that would go with the next signing key was granted before",
+            hint="Put a new one first in the list `encryption` under [keys], leave the old ones behind it, and give the"
+            " command again.",
+        )
+
+
 def _request_path(settings: Settings) -> Path:
     made = _next_set(settings)
     label = "next" if made is None else made.folder.name
@@ -221,10 +243,14 @@ def _request_path(settings: Settings) -> Path:
 
 
 def _write_request(settings: Settings, clock: Clock) -> bool:
-    """Write the request, whole or not at all, unless it is there; tell whether it was written."""
+    """Write the request, whole or not at all, unless it is there with these keys; tell whether it was written."""
     path = _request_path(settings)
     keys = _keys(settings)
-    if path.exists() or keys.next_certificate is None or settings.agency is None:
+    if keys.next_certificate is None or settings.agency is None:
+        return False
+    certificate = read_certificate(settings.path(keys.next_certificate))
+    encryption_key = open_decrypter(settings.key_uri(_next_encryption(settings))).public_key
+    if path.exists() and _names(path, certificate, encryption_key):
         return False
     following: Signer | None = next_signer_of_settings(settings)
     if following is None:
@@ -235,8 +261,8 @@ def _write_request(settings: Settings, clock: Clock) -> bool:
         genesis=settings.exchange.genesis_bytes,
         agency=agency_id(settings),
         name=settings.agency.name,
-        certificate=read_certificate(settings.path(keys.next_certificate)),
-        encryption_key=open_decrypter(settings.key_uri(_next_encryption(settings))).public_key,
+        certificate=certificate,
+        encryption_key=encryption_key,
         now_ms=clock.now_ms(),
     )
     made = path.with_name(f".{path.name}.new")
@@ -251,6 +277,15 @@ def _write_request(settings: Settings, clock: Clock) -> bool:
         made.unlink(missing_ok=True)
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
     return True
+
+
+def _names(path: Path, certificate: bytes, encryption_key: bytes) -> bool:
+    """Return whether a request is for these keys; one that cannot be read is not."""
+    try:
+        request = read_join_request(path.read_text("ascii"))
+    except (MalformedError, UnicodeDecodeError):
+        return False
+    return request.signing.certificates == (certificate,) and request.encryption.public_key == encryption_key
 
 
 def _ending(snapshot: TrustSnapshot, settings: Settings, now_ms: int) -> CertificateGrant | None:

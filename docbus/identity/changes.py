@@ -97,7 +97,9 @@ def _grant(state: DirectoryState, position: int, grant: entries.AgencyGrant) -> 
     if not state.was_applied:
         _check_form(position, grant)
     if state.agencies.newest(grant.agency) is not None:
-        raise refusal(position, "code_once", f"{grant.agency} was granted before")
+        raise refusal(
+            position, "code_once", f"{grant.agency} was granted before; new keys are given to it by a rotation"
+        )
     if grant.agency in state.aliases:
         raise refusal(position, "alias_unique", f"{grant.agency} is an alias of {state.aliases[grant.agency][0]}")
     for alias in grant.aliases:
@@ -263,7 +265,9 @@ def _encryption(state: DirectoryState, position: int, encryption: entries.Encryp
     except IdentityError as error:
         raise refusal(position, "encryption_key_fit", error.text) from error
     if encrypter.digest in state.encryption_keys:
-        raise refusal(position, "encryption_key_once", f"{encrypter.digest.hex()[:16]}… was granted before")
+        raise refusal(
+            position, "encryption_key_once", f"{encrypter.digest.hex()[:16]}… was granted before; a new one is needed"
+        )
     return encrypter
 
 

@@ -71,17 +71,30 @@ def end_certificates(connection: sqlite3.Connection, ended: Iterable[bytes], *, 
     return count
 
 
-def last_sealed(connection: sqlite3.Connection) -> tuple[bytes, int] | None:
-    """Return the certificate under which was sealed last, and when; None if nothing was, or nothing since it is used.
+def last_sealed(connection: sqlite3.Connection) -> dict[bytes, int]:
+    """Return when each certificate was sealed under last, as far as is known: that in use, and those that are left.
 
-    Looks at the head of each stream that is in use, and not at all that was ever sealed.
+    Looks at the head of each stream, and not at all that was ever sealed.
     """
+    found = {}
+    for certificate, last_epoch in connection.execute(
+        "SELECT name, value FROM outbox WHERE name GLOB ?", (_LEAVING + "*",)
+    ).fetchall():
+        (sealed_at,) = connection.execute(
+            "SELECT max(c.sealed_at) FROM stream s JOIN copy c ON c.stream = s.stream AND c.sequence = s.sequence"
+            " WHERE s.epoch <= ?",
+            (last_epoch,),
+        ).fetchone()
+        if sealed_at is not None:
+            found[bytes.fromhex(certificate.removeprefix(_LEAVING))] = int(sealed_at)
     known = connection.execute("SELECT value FROM outbox WHERE name = 'certificate'").fetchone()
     row = connection.execute(
         "SELECT max(c.sealed_at) FROM epoch e JOIN stream s ON s.epoch = e.epoch"
         " JOIN copy c ON c.stream = s.stream AND c.sequence = s.sequence WHERE e.closed_at IS NULL"
     ).fetchone()
-    return None if known is None or row[0] is None else (bytes(known[0]), int(row[0]))
+    if known is not None and row[0] is not None:
+        found[bytes(known[0])] = int(row[0])
+    return found
 
 
 def _send_again(connection: sqlite3.Connection, last_epoch: int | None, at_ms: int) -> int:

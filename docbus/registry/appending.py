@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from docbus.identity.registrar_terms import RegistrarTerms
     from docbus.identity.signing import RegistrarSigner
     from docbus.identity.snapshot import DirectoryReplay, TrustSnapshot
+    from docbus.registry.last_entry import LastEntry
     from docbus.transport.port import Transport
 
 READ_BACK_SECONDS = 30.0
@@ -58,6 +59,7 @@ class Appending:
         signers: Registrar keys: as many as the directory asks for, or one of those for heartbeats.
         genesis: The pinned hash of the genesis entry.
         clock: For the time that an entry claims, and for the validity of what is granted.
+        last: Remembers what was seen of the directory; without it, a log that was cut back is believed.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Appending:
         signers: Sequence[RegistrarSigner],
         genesis: bytes,
         clock: Clock | None = None,
+        last: LastEntry | None = None,
     ) -> None:
+        self._last = last
         self._transport = transport
         self._signers = tuple(signers)
         self._clock = clock or SystemClock()
@@ -91,12 +95,17 @@ class Appending:
         """Read the log to its end.
 
         Raises:
-            DirectoryError: It is empty or breaks a rule.
+            DirectoryError: It is empty or breaks a rule, or is not the one that was seen before.
             WaitTimeoutError: The end was not reached in time.
             TransportError: The topic is missing or cannot be read.
         """
         await self._reader.catch_up(LOAD_SECONDS)
-        return self._reader.replay.snapshot()
+        return self._seen(self._reader.replay.snapshot())
+
+    def _seen(self, snapshot: TrustSnapshot) -> TrustSnapshot:
+        if self._last is not None:
+            self._last.check(snapshot)
+        return snapshot
 
     async def _publish(self, change: entries.Change, warnings: tuple[str, ...] = ()) -> Published:
         """Publish a change on what was loaded last, signed by as many keys as it needs."""
@@ -138,6 +147,7 @@ class Appending:
                 ) from error
         standing = self._reader.replay.hash_at(position)
         if standing == digest:
+            self._seen(self._reader.replay.snapshot())
             return
         if standing is not None:
             raise DirectoryError(

@@ -24,7 +24,7 @@ _HINTS: dict[int, tuple[str, str]] = {
     ),
     sqlite3.SQLITE_NOTADB: (
         "is not an SQLite database",
-        "Move the file away and restore it from a backup; with no backup, docbus starts a new one.",
+        "Move the file away and restore it from a backup: docs/how-to/restore-state.md says what is lost without one.",
     ),
     sqlite3.SQLITE_CORRUPT: (
         "is damaged",

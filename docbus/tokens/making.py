@@ -11,7 +11,7 @@ from docbus.tokens.module import module_of
 from docbus.tokens.search import public_key_of
 from docbus.tokens.signer import TOKEN_PROFILES, TokenKey
 from docbus.tokens.uri import parse_token_uri
-from docbus.wire.profiles import Profile
+from docbus.wire.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
     import pkcs11
@@ -37,7 +37,8 @@ def make_token_key(uri: str, profile: int) -> TokenKey:
     """
     parsed = parse_token_uri(uri)
     if profile not in TOKEN_PROFILES:
-        raise IdentityError(f"profile {profile} is not one that this version can make keys for")
+        named = PROFILES[profile].name if profile in PROFILES else str(profile)
+        raise IdentityError(f"a key of the profile {named} cannot be made on a token, only of ES256 or RSA-PSS")
     module = module_of(parsed)
     if module.look(parsed).public_key is not None:
         raise KeyFileError(

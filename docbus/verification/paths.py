@@ -5,10 +5,12 @@ Self-made certificates are granted by their digest, and are none of this module'
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 
+from docbus.errors import IndeterminateError, VerificationError
 from docbus.identity.pki.judge import judge, validate_path
 from docbus.identity.pki.material import NOTHING_KNOWN, ValidationMaterial
 from docbus.identity.pki.profile import issuer_name
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from docbus.identity.pki.verdict import PathVerdict
     from docbus.identity.snapshot import TrustSnapshot
 
+_SECOND_MS = 1000
+"""Times are handed on in seconds, which may be a part of one before the statement's milliseconds."""
 MAX_REMEMBERED = 4096
 """Agencies whose certificates are kept parsed, some 10 KiB each, with the last verdict on them that passed."""
 
@@ -95,7 +99,9 @@ class Paths:
             head: Of the statement.
             snapshot: The directory.
             known_at_ms: A time at which the statement is known to have been there, by other evidence than its own word;
-                None for none. A revocation after it does not touch the statement.
+                None for none. A revocation after it does not touch the statement. It is an end and no beginning, so it
+                can only help: what does not pass then is judged by the statement's own word, as it is if the time is
+                before the one that the statement claims.
 
         Raises:
             VerificationError: It had not, or was revoked.
@@ -104,8 +110,14 @@ class Paths:
         authorities = snapshot.authorities(head.directory_position)
         if not authorities.names:
             return None
-        at_ms = head.made_at if known_at_ms is None else known_at_ms
-        rests_on = self._judge(grant, authorities, at_ms, None, proven=known_at_ms is not None)
+        rests_on, at_ms = None, head.made_at
+        if known_at_ms is not None and known_at_ms >= head.made_at - _SECOND_MS:
+            with contextlib.suppress(VerificationError, IndeterminateError):
+                at_ms = max(known_at_ms, head.made_at)
+                rests_on = self._judge(grant, authorities, at_ms, None)
+        if rests_on is None:
+            at_ms = head.made_at
+            rests_on = self._judge(grant, authorities, at_ms, None, proven=False)
         return None if rests_on is None else Basis(at_ms, tuple(sorted(set(rests_on))))
 
     def _judge(

@@ -229,7 +229,8 @@ def _granted(envelope: Envelope, snapshot: TrustSnapshot) -> CertificateGrant:
     first = envelope.signatures[0]
     grant = snapshot.certificate(first.certificate)
     if grant is None:
-        failed(checks.CERTIFICATE, f"certificate {first.certificate.hex()[:16]}… is not in the directory")
+        text = f"certificate {first.certificate.hex()[:16]}… is not in the directory, known here to entry"
+        failed(checks.CERTIFICATE, f"{text} {snapshot.position}")
     for block in envelope.signatures:
         if block.profile != grant.profile or block.certificate != grant.digest:
             failed(checks.PROFILE, f"profile {block.profile}, the granted key of {grant.agency} has {grant.profile}")

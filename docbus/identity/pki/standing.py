@@ -89,6 +89,8 @@ def standing_of(
     if good is None:
         return _no(KNOWN, Outcome.INDETERMINATE, _why_unknown(certificate, lists, at_ms), KNOWN.code, None)
     what = f"{_named(certificate)}: {_called(good)} of {format_time(good.this_update_ms)} knows of no revocation"
+    if later:
+        what += " by then; it was revoked later"
     result, until = StepResult(KNOWN, Outcome.PASSED, what), min(until, good.next_update_ms)
     return Standing(result, None, (good.digest,), until, later)
 

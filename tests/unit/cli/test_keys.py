@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,6 +131,26 @@ def test_old_key_is_destroyed_on_demand(exchange: Path, docbus: Docbus) -> None:
     assert [(old, "it is old")] == [(one["fingerprint"], one["reason"]) for one in found["destroyed"]]
     assert old[:SHOWN_DIGITS] in docbus("-C", "H26", "keys", "show").out
     assert 0 == docbus("-C", "H26", "publish", "letter.txt", "--to", "H37.02.02").code
+
+
+def test_keys_are_neither_rotated_nor_destroyed_by_another_directory(exchange: Path, docbus: Docbus) -> None:
+    """Where the bus shows less than the folder has seen, nothing is decided by it, and nothing changes."""
+    docbus("-C", "H26", "keys", "rotate")
+    shutil.copyfile(exchange / "bus.db", exchange / "old.db")
+    docbus("-C", "registrar", "registrar", "rotate", request_of(exchange), "--overlap", "1d")
+    docbus("-C", "H26", "keys", "rotate")
+    docbus("-C", "H26", "publish", "letter.txt", "--to", "H37.02.02")
+    old = shown(docbus)["keys"][-1]["fingerprint"]
+    settings = (exchange / "H26" / "docbus.toml").read_text("utf-8")
+    for name in ("bus.db", "bus.db-wal", "bus.db-shm"):
+        (exchange / name).unlink(missing_ok=True)
+    shutil.copyfile(exchange / "old.db", exchange / "bus.db")
+
+    for command in (("rotate",), ("rotate", "--again"), ("destroy", old, "--reason", "x", "--now"), ("show",)):
+        found = docbus("-C", "H26", "keys", *command)
+        assert (1, True) == (found.code, "this agency has seen entry" in found.err)
+
+    assert settings == (exchange / "H26" / "docbus.toml").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

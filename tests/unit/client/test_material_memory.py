@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.x509 import ocsp
 
 from docbus.client import material_memory
 from docbus.client.material_memory import MaterialMemory
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 ROOT = TestAuthority()
 KNOWN = authorities_of(ROOT.anchor())
 LEAF = ROOT.issue()
+REVOKED, UNKNOWN = ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.UNKNOWN
+COMPROMISED = x509.ReasonFlags.key_compromise
 FIRST, SECOND, THIRD, FOURTH = (read_list(ROOT.revocations(number=number)) for number in (1, 2, 3, 4))
 
 
@@ -66,6 +69,33 @@ async def test_only_authorities_of_the_directory_are_believed(memory: MaterialMe
         await memory.keep_response(read_response(ROOT.response(ROOT.issue(serial=5))), LEAF, ROOT.certificate)
 
     assert {} == memory.current.pieces
+
+
+async def test_no_answer_takes_a_revocation_back(memory: MaterialMemory) -> None:
+    """An older answer is refused, one that knows nothing is no word, and a newer good one leaves the revocation."""
+    revoked = read_response(ROOT.response(LEAF, REVOKED, revoked=-0.4, reason=COMPROMISED))
+    older, newer = (read_response(ROOT.response(LEAF, begins=begins)) for begins in (-0.8, -0.1))
+    unknown = read_response(ROOT.response(LEAF, UNKNOWN, begins=-0.1))
+    await memory.keep_response(revoked, LEAF, ROOT.certificate)
+
+    with pytest.raises(IdentityError, match="older than that of"):
+        await memory.keep_response(older, LEAF, ROOT.certificate)
+    with pytest.raises(IdentityError, match="knows nothing of the certificate"):
+        await memory.keep_response(unknown, LEAF, ROOT.certificate)
+    assert await memory.keep_response(newer, LEAF, ROOT.certificate)
+
+    assert {revoked.digest, newer.digest} == set(memory.current.pieces)
+
+
+async def test_a_revocation_is_taken_however_old_it_is(memory: MaterialMemory) -> None:
+    """Whoever hands it in late is heard."""
+    good = read_response(ROOT.response(LEAF, begins=-0.1))
+    revoked = read_response(ROOT.response(LEAF, REVOKED, revoked=-0.7, reason=COMPROMISED, begins=-0.6))
+
+    assert await memory.keep_response(good, LEAF, ROOT.certificate)
+    assert await memory.keep_response(revoked, LEAF, ROOT.certificate)
+
+    assert {revoked.digest, good.digest} == set(memory.current.pieces)
 
 
 async def test_an_older_list_is_not_taken(memory: MaterialMemory) -> None:

@@ -165,6 +165,51 @@ def test_the_request_asks_for_the_keys_of_one_set(exchange: Path, hanoi: Path) -
     assert asked[0] == asked[1]
 
 
+def test_a_request_follows_the_settings(exchange: Path, hanoi: Path) -> None:
+    """One that names other keys than the settings by now is written anew, so that it can be corrected there."""
+    first = go_on(exchange)
+    assert first.request is not None
+    text = first.request.read_text("ascii")
+    first.request.write_text((hanoi / f"{HANOI}.join").read_text("ascii"), "ascii")
+
+    again = go_on(exchange)
+
+    assert again.request == first.request
+    assert (f"wrote {first.request.name}",) == again.done
+    asked = [read_join_request(one) for one in (text, first.request.read_text("ascii"))]
+    assert (asked[0].signing, asked[0].encryption) == (asked[1].signing, asked[1].encryption)
+
+
+def test_a_decryption_key_that_was_granted_before_is_not_asked_for(exchange: Path, hanoi: Path) -> None:
+    """Whoever names a next signing key by hand and forgets the new decryption key hears so, not the registrar."""
+    first = go_on(exchange)
+    assert first.request is not None
+    first.request.unlink()
+    path = hanoi / "docbus.toml"
+    named = load_settings(hanoi).keys
+    assert named is not None
+    new, old = named.encryption
+    path.write_text(path.read_text("utf-8").replace(f'["{new}", "{old}"]', f'["{old}"]'), "utf-8")
+
+    with pytest.raises(ConfigurationError, match="was granted before") as refused:
+        go_on(exchange)
+
+    assert "encryption" in (refused.value.hint or "")
+    assert not first.request.exists()
+
+
+@pytest.mark.parametrize("when", ["begun", "requested"])
+def test_another_profile_waits_until_the_rotation_is_over(exchange: Path, hanoi: Path, when: str) -> None:
+    """A profile is not dropped silently where the keys are made already."""
+    first = go_on(exchange)
+    assert first.request is not None
+    if when == "begun":
+        first.request.unlink()
+
+    with pytest.raises(ConfigurationError, match="under way already"):
+        go_on(exchange, profile=int(Profile.ED25519))
+
+
 def test_begins_without_the_directory_and_completes_with_it_alone(exchange: Path, hanoi: Path) -> None:
     """Keys and request can be made while the brokers are away; what the directory grants is then not known."""
     found = rotate(hanoi, None, SystemClock())
