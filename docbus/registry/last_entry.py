@@ -6,6 +6,7 @@ every agency that has seen the true one would refuse the directory from then on.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import structlog
@@ -73,9 +74,9 @@ class LastEntry:
     def _write(self, position: int, found_hash: bytes) -> None:
         made = self._path.with_name(f".{self._path.name}.new")
         try:
-            with made.open("w", encoding="ascii") as file:
-                file.write(f"{position} {found_hash.hex()}\n")
-            sync_path(made)
+            with made.open("wb", buffering=0) as file:
+                file.write(f"{position} {found_hash.hex()}\n".encode("ascii"))
+                os.fsync(file.fileno())
             made.replace(self._path)
             sync_path(self._path.parent)
         except OSError as error:
