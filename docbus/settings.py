@@ -29,7 +29,7 @@ from docbus.documents.calendar import WorkingCalendar
 from docbus.documents.deadlines import Deadlines, Stage
 from docbus.errors import ConfigurationError
 from docbus.limits import MAX_PARTS, PART_BYTES
-from docbus.transport.time_stamps import AuthorityAddress
+from docbus.transport.time_stamps import checked_address
 from docbus.transport.topics import CONTENT_RETENTION_MS, DAY_MS
 
 FILE_NAME = "docbus.toml"
@@ -265,10 +265,9 @@ class TimeStampSettings(_Table):
     @classmethod
     def _address(cls, value: str) -> str:
         try:
-            AuthorityAddress.parse(value)
+            return checked_address(value)
         except ConfigurationError as error:
             raise ValueError(error.text) from error
-        return value
 
 
 class _Environment(EnvSettingsSource):

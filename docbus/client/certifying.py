@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from docbus.client.connect import agency_id, decrypters_of_settings, signer_under
+from docbus.client.connect import agency_id, decrypters_of_settings, keys_of_settings, signer_under
 from docbus.client.new_files import PUBLIC_MODE, write_new
 from docbus.errors import ConfigurationError, IdentityError, KeyFileError, MalformedError
 from docbus.identity.agency import AgencyId
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from docbus.identity.join import JoinRequest
     from docbus.identity.pki.authorities import Authorities
     from docbus.identity.pki.material import Piece
-    from docbus.settings import KeySettings, Settings
+    from docbus.settings import Settings
 
 _SIGNING = ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey, ed25519.Ed25519PrivateKey
 
@@ -66,7 +66,7 @@ def certification_request(settings: Settings) -> bytes:
         PinError: The PIN of its token is missing, wrong or locked.
         SignerAwayError: Its token is not there, or does not answer.
     """
-    agency, keys = agency_id(settings), _keys(settings)
+    agency, keys = agency_id(settings), keys_of_settings(settings)
     if is_token_uri(keys.signing):
         return make_request(certifying_key(open_token_key(keys.signing)), agency)
     found = read_private_keys(settings.key_uri(keys.signing))
@@ -90,7 +90,7 @@ def use_certificate(settings: Settings, certificate: x509.Certificate, clock: Cl
         KeyFileError: The certificate is another key's.
         IdentityError: It may not be granted to this agency; the text says why.
     """
-    agency, keys = agency_id(settings), _keys(settings)
+    agency, keys = agency_id(settings), keys_of_settings(settings)
     if not is_issued(certificate):
         raise IdentityError("a certificate that nobody else has issued", hint="`docbus cert request` asks for one.")
     der = certificate.public_bytes(Encoding.DER)
@@ -214,12 +214,6 @@ def _read(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise ConfigurationError(f"{path} has more than {limit:,} bytes")
     return content
-
-
-def _keys(settings: Settings) -> KeySettings:
-    if settings.keys is None:
-        raise ConfigurationError(f"the settings in {settings.folder} have no [keys]")
-    return settings.keys
 
 
 def _former_request(settings: Settings, agency: str) -> JoinRequest:

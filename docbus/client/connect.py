@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from docbus.identity.encryption import Decrypter
     from docbus.identity.signing import RegistrarSigner, Signer
     from docbus.identity.snapshot import TrustSnapshot
-    from docbus.settings import Settings
+    from docbus.settings import KeySettings, Settings
     from docbus.transport.port import Transport
 
 Bus = EmbeddedSettings | KafkaServerSettings
@@ -103,15 +103,24 @@ def agency_id(settings: Settings) -> str:
     return settings.agency.id
 
 
+def keys_of_settings(settings: Settings) -> KeySettings:
+    """Return what the settings say of the agency's keys.
+
+    Raises:
+        ConfigurationError: They say nothing.
+    """
+    if settings.keys is None:
+        raise ConfigurationError(f"the settings in {settings.folder} have no [keys]")
+    return settings.keys
+
+
 def signer_of_settings(settings: Settings) -> Signer:
     """Return the agency's signer.
 
     Raises:
         KeyFileError: Key or certificate are missing, unreadable, or do not belong together.
     """
-    keys = settings.keys
-    if keys is None:
-        raise ConfigurationError(f"the settings in {settings.folder} have no [keys]")
+    keys = keys_of_settings(settings)
     return _signer(settings, keys.signing, keys.certificate)
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from docbus.client.connect import agency_id, next_signer_of_settings, read_certificate, signer_of_settings
-from docbus.errors import ConfigurationError
+from docbus.client.connect import (
+    agency_id,
+    keys_of_settings,
+    next_signer_of_settings,
+    read_certificate,
+    signer_of_settings,
+)
 from docbus.identity.certificates import end_of
 from docbus.identity.encryption import open_decrypter
 from docbus.wire.profiles import PROFILES
@@ -63,9 +68,7 @@ def listed_keys(
         ConfigurationError: The folder is not an agency's.
         KeyFileError: A key cannot be used.
     """
-    own, keys = agency_id(settings), settings.keys
-    if keys is None:
-        raise ConfigurationError(f"the settings in {settings.folder} have no [keys]")
+    own, keys = agency_id(settings), keys_of_settings(settings)
     found = [_signing("signing", signer_of_settings(settings), keys.signing, settings.path(keys.certificate), snapshot)]
     following = next_signer_of_settings(settings)
     if following is not None and keys.next_signing is not None and keys.next_certificate is not None:

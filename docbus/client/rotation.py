@@ -13,10 +13,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
-from docbus.client.connect import agency_id, next_signer_of_settings, read_certificate, signer_of_settings
+from docbus.client.connect import (
+    agency_id,
+    keys_of_settings,
+    next_signer_of_settings,
+    read_certificate,
+    signer_of_settings,
+)
 from docbus.client.key_folders import KeySet, mark_used, set_of, unused_or_new
 from docbus.client.settings_file import edit_keys, put_first
 from docbus.errors import ConfigurationError, MalformedError
@@ -170,9 +175,7 @@ def _go_on(folder: Path, snapshot: TrustSnapshot | None, clock: Clock, profile: 
 
 def _keys(settings: Settings) -> KeySettings:
     agency_id(settings)
-    if settings.keys is None:
-        raise ConfigurationError(f"the settings in {settings.folder} have no [keys]")
-    return settings.keys
+    return keys_of_settings(settings)
 
 
 def _begin(settings: Settings, profile: int, clock: Clock) -> tuple[str, ...]:
@@ -227,7 +230,7 @@ def _check_new_decryption_key(settings: Settings, snapshot: TrustSnapshot | None
     agency = None if snapshot is None else snapshot.agency(agency_id(settings))
     if agency is None:
         return
-    digest = sha256(open_decrypter(settings.key_uri(_next_encryption(settings))).public_key).digest()
+    digest = open_decrypter(settings.key_uri(_next_encryption(settings))).digest
     if any(encrypter.digest == digest for encrypter, _, _ in agency.encrypters):
         raise ConfigurationError(
             f"the decryption key {digest.hex()[:16]}… that would go with the next signing key was granted before",

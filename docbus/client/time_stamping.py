@@ -9,7 +9,7 @@ from docbus.identity.time_stamps.anchors import MAX_ANCHOR_BYTES, Anchors
 from docbus.producers.batch_stamps import BatchStamps
 from docbus.producers.stamping import keep_stamping
 from docbus.registry.heartbeat_stamps import HeartbeatStamps
-from docbus.transport.time_stamps import AuthorityAddress, TSAClient
+from docbus.transport.time_stamps import TSAClient
 
 if TYPE_CHECKING:
     import asyncio
@@ -70,7 +70,7 @@ def stamping(settings: Settings, waiting: Waiting, clock: Clock) -> Run:
     if wished is None:
         raise ConfigurationError("the folder has no table [timestamps]")
     anchors = read_anchors(settings.path(wished.anchor))
-    client = TSAClient(AuthorityAddress.parse(wished.url))
+    client = TSAClient(wished.url)
 
     async def run(stop: asyncio.Event) -> None:
         await keep_stamping(waiting, client.ask, anchors, stop, clock=clock, policy=wished.policy)

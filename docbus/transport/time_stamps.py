@@ -6,7 +6,6 @@ Plain HTTP is enough: an answer is signed, and a question tells no more than a d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from docbus.errors import AuthorityUnavailableError, ConfigurationError
@@ -22,36 +21,29 @@ QUERY_TYPE = "application/timestamp-query"
 ANSWER_TYPE = "application/timestamp-reply"
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorityAddress:
-    """Where an authority listens."""
+def checked_address(url: str) -> str:
+    """Return an address at which an authority can be asked.
 
-    url: str
-
-    @classmethod
-    def parse(cls, url: str) -> AuthorityAddress:
-        """Return an address that can be asked.
-
-        Raises:
-            ConfigurationError: It is no address of HTTP, or has a name and password in it.
-        """
-        if not is_web_address(url):
-            if _has_password(url):
-                raise ConfigurationError("a name or a password in an authority's address is not understood")
-            raise ConfigurationError(f"{url!r} is no address of HTTP", hint="It looks like http://tsa.example/tsa.")
-        return cls(url)
+    Raises:
+        ConfigurationError: It is no address of HTTP, or has a name and password in it.
+    """
+    if is_web_address(url):
+        return url
+    if _has_password(url):
+        raise ConfigurationError("a name or a password in an authority's address is not understood")
+    raise ConfigurationError(f"{url!r} is no address of HTTP", hint="It looks like http://tsa.example/tsa.")
 
 
 class TSAClient:
     """Asks one authority; a connection for each question, as there are few.
 
     Args:
-        address: Where it listens.
+        url: Where it listens, from the settings, which have checked it.
         answer_seconds: Seconds that it has for an answer.
     """
 
-    def __init__(self, address: AuthorityAddress, *, answer_seconds: float = ANSWER_SECONDS) -> None:
-        self._address = address
+    def __init__(self, url: str, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._url = url
         self._answer_seconds = answer_seconds
 
     async def ask(self, question: bytes) -> bytes:
@@ -64,7 +56,7 @@ class TSAClient:
             AuthorityUnavailableError: It cannot be reached, does not answer in time, or answers with something else.
         """
         return await request(
-            self._address.url,
+            self._url,
             max_bytes=MAX_ANSWER_BYTES,
             unavailable=self._unavailable,
             body=question,
@@ -74,7 +66,7 @@ class TSAClient:
 
     def _unavailable(self, what: str) -> AuthorityUnavailableError:
         return AuthorityUnavailableError(
-            f"the time-stamping authority {self._address.url} {what}",
+            f"the time-stamping authority {self._url} {what}",
             hint="Documents flow meanwhile; check [timestamps] url and the way there. It is asked again by itself.",
         )
 

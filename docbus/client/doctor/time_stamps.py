@@ -9,7 +9,7 @@ from docbus.client.doctor.diagnosis import Diagnosis, passed, refused
 from docbus.client.time_stamping import read_anchors
 from docbus.errors import ConfigurationError, TimeStampError
 from docbus.identity.time_stamps.asking import Question
-from docbus.transport.time_stamps import AuthorityAddress, TSAClient
+from docbus.transport.time_stamps import TSAClient
 
 if TYPE_CHECKING:
     from docbus.clock import Clock
@@ -30,7 +30,7 @@ async def time_stamps(settings: Settings, wished: TimeStampSettings, clock: Cloc
     try:
         anchors = read_anchors(settings.path(wished.anchor))
         question = Question.about(secrets.token_bytes(_TRIAL_BYTES))
-        answer = await TSAClient(AuthorityAddress.parse(wished.url)).ask(question.encoded)
+        answer = await TSAClient(wished.url).ask(question.encoded)
         stamp = question.accept(answer, anchors, now_ms=clock.now_ms(), policy=wished.policy)
     except (ConfigurationError, TimeStampError) as error:
         return refused(CHECK, error)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docbus.errors import AuthorityUnavailableError, ConfigurationError
-from docbus.transport.time_stamps import MAX_ANSWER_BYTES, AuthorityAddress, TSAClient
+from docbus.transport.time_stamps import MAX_ANSWER_BYTES, TSAClient, checked_address
 from docbus.transport.web import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ async def answering(write: Callable[[socket.socket], None]) -> AsyncIterator[tup
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        address = AuthorityAddress.parse(f"http://127.0.0.1:{server.getsockname()[1]}/tsa?fast=1")
-        yield TSAClient(address, answer_seconds=SECONDS), asked
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/tsa?fast=1"
+        yield TSAClient(url, answer_seconds=SECONDS), asked
         # On another thread, as the connection is ended by this one's loop.
         await asyncio.to_thread(thread.join, SECONDS)
 
@@ -138,13 +138,13 @@ async def test_nobody_there_is_told() -> None:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
 
     with pytest.raises(AuthorityUnavailableError, match="cannot be reached"):
-        await TSAClient(AuthorityAddress.parse(url)).ask(b"question")
+        await TSAClient(url).ask(b"question")
 
 
 @pytest.mark.parametrize("url", ["http://ca.gov.vn/tsa", "https://tsa.example", "http://[::1]:318/a?b=c"])
 def test_an_address_is_taken(url: str) -> None:
     """What the settings say is what is asked."""
-    assert url == AuthorityAddress.parse(url).url
+    assert url == checked_address(url)
 
 
 @pytest.mark.parametrize(
@@ -164,13 +164,13 @@ def test_an_address_is_taken(url: str) -> None:
 def test_what_is_no_address_is_refused(url: str) -> None:
     """The setting is named, and nothing can be smuggled into a request."""
     with pytest.raises(ConfigurationError, match="no address of HTTP"):
-        AuthorityAddress.parse(url)
+        checked_address(url)
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@tsa.example/"])
 def test_a_password_in_an_address_is_not_understood(url: str) -> None:
     """And it is not repeated in the error."""
     with pytest.raises(ConfigurationError, match="is not understood") as error:
-        AuthorityAddress.parse(url)
+        checked_address(url)
 
     assert "secret" not in str(error.value)
