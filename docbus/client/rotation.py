@@ -11,7 +11,6 @@ Nothing but the settings and the directory says how far a rotation is.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,8 +28,8 @@ from docbus.identity.agency import AgencyId
 from docbus.identity.encryption import open_decrypter
 from docbus.identity.join import fingerprint_of, make_join_request, read_join_request
 from docbus.settings import load_settings
-from docbus.storage.content import sync_path
 from docbus.storage.locks import hold
+from docbus.storage.whole_files import write_whole
 from docbus.tokens.uri import is_token_uri
 
 if TYPE_CHECKING:
@@ -268,16 +267,9 @@ def _write_request(settings: Settings, clock: Clock) -> bool:
         encryption_key=encryption_key,
         now_ms=clock.now_ms(),
     )
-    made = path.with_name(f".{path.name}.new")
     try:
-        with made.open("wb") as file:
-            file.write(text.encode("ascii"))
-            file.flush()
-            os.fsync(file.fileno())
-        made.replace(path)
-        sync_path(path.parent)
+        write_whole(path, text.encode("ascii"))
     except OSError as error:
-        made.unlink(missing_ok=True)
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
     return True
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from errno import EDQUOT, ENOSPC
@@ -19,6 +18,7 @@ from docbus.identity.time_stamps.gap import Gap
 from docbus.identity.time_stamps.log import newest_stamp, position_of
 from docbus.identity.time_stamps.stamped import stamped_entry
 from docbus.identity.time_stamps.token import MAX_TOKEN_BYTES, read_token
+from docbus.storage.whole_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,19 +121,10 @@ class HeartbeatStamps:
         Raises:
             StorageError: It could not be.
         """
-        path, made = self._folder / name, self._folder / f"{name}.new"
+        path = self._folder / name
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            with made.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(path)
-            descriptor = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            write_whole(path, content)
         except OSError as error:
             text = f"{path} cannot be written: {error.strerror}"
             if error.errno in {ENOSPC, EDQUOT}:

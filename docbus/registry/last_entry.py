@@ -6,13 +6,12 @@ every agency that has seen the true one would refuse the directory from then on.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import structlog
 
 from docbus.errors import DirectoryError
-from docbus.storage.content import sync_path
+from docbus.storage.whole_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,13 +71,8 @@ class LastEntry:
             ) from error
 
     def _write(self, position: int, found_hash: bytes) -> None:
-        made = self._path.with_name(f".{self._path.name}.new")
         try:
-            with made.open("wb", buffering=0) as file:
-                file.write(f"{position} {found_hash.hex()}\n".encode("ascii"))
-                os.fsync(file.fileno())
-            made.replace(self._path)
-            sync_path(self._path.parent)
+            write_whole(self._path, f"{position} {found_hash.hex()}\n".encode("ascii"))
         except OSError as error:
             # The directory itself is in order, and the one that was seen before still counts.
             _log.warning("registrar_last_entry_unwritten", path=str(self._path), error=str(error))

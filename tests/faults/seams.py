@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 PACKAGE = Path(docbus.__file__).parent
-HELPERS = frozenset({"sync_path"})
+HELPERS = frozenset({"sync_path", "write_whole"})
 """Functions that everybody uses; a write of theirs has the name of who called them."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _BY_PATH = ("link", "mkdir", "remove", "rename", "replace", "rmdir", "unlink", "chmod", "truncate")

@@ -20,7 +20,6 @@ from docbus.identity.time_stamps.log import carried_stamps, newest_stamp
 from docbus.identity.time_stamps.stamped import stamped_entry
 from docbus.identity.time_stamps.token import decode_response, describe
 from docbus.identity.time_stamps.verdict import Outcome, judge
-from docbus.registry import heartbeat_stamps
 from docbus.registry.beating import keep_beating
 from docbus.registry.follow import fetch_directory
 from docbus.registry.heartbeat_stamps import FOLDER_NAME, GAP_NAME, MAX_GAP_BYTES, TOKEN_NAME, HeartbeatStamps, read_gap
@@ -310,7 +309,7 @@ async def test_a_disk_that_takes_nothing_is_told(
     def full(_descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(heartbeat_stamps.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(kind, match=TOKEN_NAME):
         await office.stamp_due()
     monkeypatch.undo()
