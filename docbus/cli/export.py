@@ -11,6 +11,7 @@ import typer
 
 from docbus.cli import export_stamps
 from docbus.cli.examples import examples
+from docbus.cli.files import read_file
 from docbus.cli.output import write_bytes
 from docbus.cli.session import Session, begin
 
@@ -169,13 +170,7 @@ def _read(path: Path) -> bytes:
     from docbus.errors import DocumentError
     from docbus.limits import MAX_ENVELOPE_BYTES
 
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_ENVELOPE_BYTES + 1)
-    except OSError as error:
-        raise DocumentError(
-            f"{path} cannot be read: {error.strerror}", hint="Name the envelope.bin of a document."
-        ) from error
+    return read_file(path, MAX_ENVELOPE_BYTES, DocumentError, "Name the envelope.bin of a document.")
 
 
 def write_file(session: Session, target: Path | None, content: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from docbus.cli.files import read_file
 from docbus.cli.output import when
 from docbus.cli.session import begin
 
@@ -119,11 +120,7 @@ def _read_envelope(path: Path) -> bytes:
     from docbus.errors import AuditError
     from docbus.limits import MAX_ENVELOPE_BYTES
 
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_ENVELOPE_BYTES + 1)
-    except OSError as error:
-        raise AuditError(f"{path} cannot be read: {error.strerror}", hint="Name a file with an envelope.") from error
+    return read_file(path, MAX_ENVELOPE_BYTES, AuditError, "Name a file with an envelope.")
 
 
 def _write(session: Session, folder: Path, stamped: bytes, token: bytes, evidence: bytes | None) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from docbus.cli import options, verify_stamps
 from docbus.cli.examples import examples
+from docbus.cli.files import read_file
 from docbus.cli.output import Form, line, pairs, table, when, write_json
 from docbus.cli.session import Session, begin
 
@@ -217,15 +218,6 @@ def _read(path: str | Path, limit: int) -> bytes:
     """
     from docbus.errors import AuditError
 
-    def take(file: BinaryIO) -> bytes:
-        return file.read(limit + 1)
-
     if path == "-":
-        return take(sys.stdin.buffer)
-    try:
-        with Path(path).open("rb") as file:
-            return take(file)
-    except OSError as error:
-        raise AuditError(
-            f"{path} cannot be read: {error.strerror}", hint="Name a file, or - for standard input."
-        ) from error
+        return sys.stdin.buffer.read(limit + 1)
+    return read_file(Path(path), limit, AuditError, "Name a file, or - for standard input.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from docbus.cli.export_stamps import EVIDENCE_NAME
+from docbus.cli.files import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,10 +122,4 @@ def _read(path: Path) -> bytes:
     from docbus.audit.time_stamps import MAX_EVIDENCE_BYTES
     from docbus.errors import AuditError
 
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_EVIDENCE_BYTES + 1)
-    except OSError as error:
-        raise AuditError(
-            f"{path} cannot be read: {error.strerror}", hint="Name the folder that `docbus export time-stamp` made."
-        ) from error
+    return read_file(path, MAX_EVIDENCE_BYTES, AuditError, "Name the folder that `docbus export time-stamp` made.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -23,7 +23,23 @@ def certifying_key(key: TokenKey) -> PrivateKey:
     return _ECKey(key, public_key) if isinstance(public_key, ec.EllipticCurvePublicKey) else _RSAKey(key, public_key)
 
 
-class _ECKey(ec.EllipticCurvePrivateKey):
+class _Stays:
+    """What neither kind of private key lets out of its token; a copy is the same key there."""
+
+    def private_numbers(self) -> NoReturn:
+        _stays()
+
+    def private_bytes(self, *_: Any) -> NoReturn:
+        _stays()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+
+class _ECKey(_Stays, ec.EllipticCurvePrivateKey):
     def __init__(self, key: TokenKey, public_key: ec.EllipticCurvePublicKey) -> None:
         self._key = key
         self._public_key = public_key
@@ -50,24 +66,8 @@ class _ECKey(ec.EllipticCurvePrivateKey):
     def exchange(self, *_: Any) -> NoReturn:
         _stays()
 
-    @override
-    def private_numbers(self) -> NoReturn:
-        _stays()
 
-    @override
-    def private_bytes(self, *_: Any) -> NoReturn:
-        _stays()
-
-    @override
-    def __copy__(self) -> _ECKey:
-        return self
-
-    @override
-    def __deepcopy__(self, memo: Any) -> _ECKey:
-        return self
-
-
-class _RSAKey(rsa.RSAPrivateKey):
+class _RSAKey(_Stays, rsa.RSAPrivateKey):
     def __init__(self, key: TokenKey, public_key: Any) -> None:
         self._key = key
         self._public_key: rsa.RSAPublicKey = public_key
@@ -88,22 +88,6 @@ class _RSAKey(rsa.RSAPrivateKey):
     @override
     def decrypt(self, *_: Any) -> NoReturn:
         _stays()
-
-    @override
-    def private_numbers(self) -> NoReturn:
-        _stays()
-
-    @override
-    def private_bytes(self, *_: Any) -> NoReturn:
-        _stays()
-
-    @override
-    def __copy__(self) -> _RSAKey:
-        return self
-
-    @override
-    def __deepcopy__(self, memo: Any) -> _RSAKey:
-        return self
 
 
 def _sign_pkcs1(key: Any, tbs: bytes, pin: str | None) -> bytes:

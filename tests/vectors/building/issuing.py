@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from docbus.identity.pki.crl import Revoked
 from docbus.identity.pki.issuing import make_list
 from docbus.identity.pki.names import DOCUMENT_SIGNING, URN
+from tests.support.pki import usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,25 +33,10 @@ HOUR_MS = 60 * 60 * 1000
 CLEAN, REVOKED, HELD = "clean.crl", "revoked.crl", "held.crl"
 SERIAL = 0x1001
 """Of the certificate that the second list revokes, an hour after everything was made, and the third puts on hold."""
-_USES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 
 
 def _day(days: float) -> datetime:
     return datetime.fromtimestamp(NOW // 1000, UTC) + timedelta(days=days)
-
-
-def _usage(*uses: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{use: use in uses for use in _USES})
 
 
 class TestAuthority:
@@ -82,7 +68,7 @@ class TestAuthority:
             .not_valid_before(_day(-1))
             .not_valid_after(_day(3652))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage("key_cert_sign", "crl_sign"), critical=True)
+            .add_extension(usage("key_cert_sign", "crl_sign"), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA384())
             .public_bytes(Encoding.DER)
@@ -99,7 +85,7 @@ class TestAuthority:
             .not_valid_before(_day(-1))
             .not_valid_after(_day(days - 1))
             .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(URN + agency)]), critical=False)
-            .add_extension(_usage("digital_signature", "content_commitment"), critical=True)
+            .add_extension(usage("digital_signature", "content_commitment"), critical=True)
             .add_extension(x509.ExtendedKeyUsage([DOCUMENT_SIGNING]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self._key, hashes.SHA384())
