@@ -25,6 +25,7 @@ from docbus.errors import IdentityError
 from docbus.identity.pki.names import DOCUMENT_SIGNING, URN
 from docbus.identity.pki.profile import MAX_CERTIFICATE_BYTES, check_issued, check_period, is_issued
 from docbus.identity.signing import algorithm_of
+from docbus.identity.weak_rsa import check_new_key
 from docbus.limits import MAX_CLOCK_SKEW_MS
 
 if TYPE_CHECKING:
@@ -133,12 +134,16 @@ def check_certificate(der: bytes, agency: str, algorithm: Algorithm) -> CheckedC
 
 
 def check_for_registration(der: bytes, agency: str, algorithm: Algorithm, *, now_ms: int) -> CheckedCertificate:
-    """Return what a certificate says, if it may be granted now: :func:`check_certificate`, validity, self-signature.
+    """Return what a certificate says, if it may be granted now.
+
+    That is :func:`check_certificate`, no known weakness of the key, validity, and the self-signature if nobody else has
+    issued it.
 
     Raises:
         IdentityError: It may not; the text says why.
     """
     checked = check_certificate(der, agency, algorithm)
+    check_new_key(checked.public_key)
     if not checked.not_before_ms <= now_ms <= checked.not_after_ms:
         raise IdentityError("a certificate that is not valid now, by the clock of this machine")
     certificate = _load(der)

@@ -16,6 +16,7 @@ from docbus.errors import AppendUnknownError, DirectoryError, IdentityError, Wai
 from docbus.identity import entries
 from docbus.identity.registrar_terms import terms_of
 from docbus.registry.follow import LOAD_SECONDS
+from docbus.registry.new_keys import check_new_keys
 from docbus.registry.reader import PARTITION, DirectoryReader
 from docbus.transport.port import NewRecord
 from docbus.transport.topics import DIRECTORY
@@ -110,6 +111,7 @@ class Appending:
     async def _publish(self, change: entries.Change, warnings: tuple[str, ...] = ()) -> Published:
         """Publish a change on what was loaded last, signed by as many keys as it needs."""
         snapshot = self._reader.replay.snapshot()
+        await asyncio.to_thread(check_new_keys, change, snapshot)
         position = snapshot.position + 1
         entry = entries.encode_entry(
             entries.DirectoryEntry(

@@ -15,6 +15,7 @@ from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import DEFAULT_PARTITIONS
 from docbus.registry.appending import Published, try_entry
 from docbus.registry.authorities import NamingAuthorities
+from docbus.registry.new_keys import check_new_keys
 from docbus.registry.standing import Standing
 from docbus.transport.topics import DIRECTORY, spec_of
 
@@ -64,6 +65,7 @@ class Registrar(Standing, NamingAuthorities):
 
         Raises:
             DirectoryError: The topic has records already, or the terms break a rule.
+            IdentityError: A key is known to be weak.
             TransportError: The topic cannot be created or written.
         """
         clock = clock or SystemClock()
@@ -74,6 +76,7 @@ class Registrar(Standing, NamingAuthorities):
             freshness_limit=freshness_limit_ms,
             freshness_alarm=freshness_alarm_ms,
         )
+        check_new_keys(genesis)
         entry = entries.encode_entry(
             entries.DirectoryEntry(
                 version=entries.VERSION,
