@@ -88,7 +88,8 @@ class RegistrarSettings(_Table):
 class KeySettings(_Table):
     """Keys by URI, never by material; the newest encryption key first, older ones still open old documents.
 
-    The next signing key signs as soon as the directory grants its certificate; ``docbus keys rotate`` writes it.
+    The next signing key signs as soon as the directory grants its certificate; ``docbus keys rotate`` writes it. While
+    it has none, an authority has been asked for one.
     """
 
     signing: str
@@ -96,11 +97,12 @@ class KeySettings(_Table):
     encryption: Annotated[tuple[str, ...], Field(min_length=1)]
     next_signing: str | None = None
     next_certificate: Path | None = None
+    next_overlap_minutes: Annotated[int, Field(ge=0, le=366 * 24 * 60)] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> KeySettings:
-        if (self.next_signing is None) != (self.next_certificate is None):
-            raise ValueError("next_signing and next_certificate go together")
+        if self.next_signing is None and self.next_certificate is not None:
+            raise ValueError("next_certificate stands there without next_signing, whose certificate it is")
         return self
 
 

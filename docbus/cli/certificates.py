@@ -32,7 +32,10 @@ app = typer.Typer(
 
 @app.command("request", epilog=examples("docbus -C h26 cert request -o H26.csr.pem"))
 def request(context: typer.Context, *, target: Target = None) -> None:
-    """Make a certification request for the folder's signing key, PEM, to hand to an authority."""
+    """Make a certification request, PEM, to hand to an authority: for the folder's signing key.
+
+    In a rotation that waits for a certificate it is for the next one; `docbus keys rotate` has written it already.
+    """
     session = begin(context)
     from docbus.client.certifying import certification_request
 
@@ -48,21 +51,35 @@ def use(
 ) -> None:
     """Sign under a certificate that an authority has issued for the folder's key, and ask the registrar to grant it.
 
-    It takes the place of the one that `docbus init` made, which is kept beside it. Nothing signed under it is believed
-    before the registrar has granted the new join request.
+    In a rotation it is that of the next key, and the rotation goes on. Otherwise it takes the place of the one that
+    `docbus init` made, which is kept beside it; nothing signed under it is believed before the registrar has granted
+    the new join request.
     """
     session = begin(context)
+    from docbus.cli.keys import directory_of, tell
     from docbus.client.certifying import read_certificate, use_certificate
+    from docbus.client.connect import keys_of_settings
+    from docbus.client.rotation import certify
     from docbus.clock import SystemClock
 
-    done = use_certificate(session.settings(), read_certificate(certificate), SystemClock())
+    settings, given = session.settings(), read_certificate(certificate)
+    # A folder without it has never worked, perhaps because it may not reach the bus yet.
+    directory = directory_of(session, settings) if settings.state.exists() else None
+    if keys_of_settings(settings).next_signing is not None:
+        found = certify(session.folder, given, directory, SystemClock())
+        if output is Form.JSON:
+            write_json(found)
+        else:
+            tell(session, found)
+        return
+    done = use_certificate(settings, given, SystemClock(), directory)
     if output is Form.JSON:
         write_json(done)
     else:
         pairs(
             {
                 "certificate": str(done.certificate),
-                "former": str(done.former),
+                "former": None if done.former is None else str(done.former),
                 "join request": str(done.request),
                 "fingerprint": done.fingerprint,
             }

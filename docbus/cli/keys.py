@@ -26,7 +26,9 @@ SHOWN_DIGITS = 16
 
 @app.command("show", epilog=examples("docbus -C h37 keys show", "docbus -C h37 keys show --output json"))
 def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
-    """Show each key of the folder: for what, since when, until when, last used when, and where it lies.
+    """Show each key that still matters: for what, since when, until when, last used when, and where it lies.
+
+    Those are the keys that docbus.toml names, and those of the agency that may still sign or to which others encrypt.
 
     Of a signing key it is known when this folder last sealed with it; of a decryption key nobody notes its use.
     """
@@ -34,13 +36,14 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
     from docbus.client.destruction import destructions
     from docbus.client.key_listing import listed_keys
     from docbus.client.local import open_state
+    from docbus.clock import SystemClock
     from docbus.producers.certificates import last_sealed
 
     settings = session.settings()
-    directory = _directory(session, settings)
+    directory = directory_of(session, settings)
     with open_state(settings) as database:
         destroyed, sealed = database.read_now(destructions), database.read_now(last_sealed)
-    found = listed_keys(settings, directory, sealed)
+    found = listed_keys(settings, directory, sealed, now_ms=SystemClock().now_ms())
     if output is Form.JSON:
         write_json({"keys": found, "destroyed": destroyed})
         return
@@ -60,13 +63,13 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
             (
                 one.use,
                 one.profile,
-                f"{one.fingerprint[:SHOWN_DIGITS]}…",
+                f"{one.fingerprint[:SHOWN_DIGITS]}…" if one.fingerprint else "–",
                 when(one.since),
                 when(one.retires_at),
                 when(one.expires_at),
                 when(one.last_used_at),
                 one.state,
-                one.uri,
+                one.uri or "–",
             )
             for one in found
         ],
@@ -84,6 +87,7 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
     epilog=examples(
         "docbus -C h37 keys rotate --overlap 30d",
         "docbus -C h37 keys rotate --profile rsa-pss-sha256",
+        "docbus -C h37 keys rotate --authority",
         "docbus -C h37 keys rotate --status",
     ),
 )
@@ -91,10 +95,21 @@ def rotate(
     context: typer.Context,
     *,
     overlap: Annotated[
-        str, typer.Option(metavar="AGE", help="For how long the registrar is to let the old key sign beside the new.")
-    ] = "30d",
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="For how long the registrar is to let the old key sign beside the new; 30d unless it was said before.",
+        ),
+    ] = None,
     profile: Annotated[
         ProfileName | None, typer.Option("--profile", help="Of the new signing key; as the old one if left out.")
+    ] = None,
+    authority: Annotated[
+        bool | None,
+        typer.Option(
+            "--authority/--self-made",
+            help="Ask an authority for the new certificate, or make it here; as with the old one if left out.",
+        ),
     ] = None,
     status: Annotated[bool, typer.Option("--status", help="Only say how far the rotation is.")] = False,
     again: Annotated[
@@ -104,7 +119,8 @@ def rotate(
 ) -> None:
     """Rotate to new keys, or go on with a rotation: what is to be done next is printed each time.
 
-    The keys are made in a folder of their own and named in docbus.toml; the request for the registrar is written.
+    The keys are made in a folder of their own and named in docbus.toml; the request for the registrar is written, or
+    that for the authority first, whose certificate `docbus cert use` takes.
     Processes that run need no restart and no pause: they open what is encrypted to the new key at once, and sign with
     the new one as soon as the directory grants it. Given again, the command goes on where it is, and changes nothing
     that is done.
@@ -115,38 +131,46 @@ def rotate(
     from docbus.clock import SystemClock
     from docbus.identity.overlap import MAX_OVERLAP_MS
 
-    if options.parse_age(overlap) > MAX_OVERLAP_MS:
+    lasts = None if overlap is None else options.parse_age(overlap)
+    if lasts is not None and lasts > MAX_OVERLAP_MS:
         raise typer.BadParameter(f"--overlap {overlap}: an old key may sign for at most 366 days more")
     settings, clock = session.settings(), SystemClock()
-    directory = _directory(session, settings)
+    directory = directory_of(session, settings)
     if status:
         found = rotation_state(settings, directory, clock.now_ms())
     else:
         wanted = None if profile is None else int(profile.profile)
-        found = go_on(session.folder, directory, clock, profile=wanted, again=again)
+        found = go_on(
+            session.folder, directory, clock, profile=wanted, authority=authority, overlap_ms=lasts, again=again
+        )
         if found.done and settings.inbox.shared:
             session.warn("inbox.shared is set: put the new decryption key into the other folders before the registrar")
     if output is Form.JSON:
         write_json(found)
         return
-    _tell(session, found, overlap)
+    tell(session, found)
 
 
-def _tell(session: Session, found: Rotation, overlap: str) -> None:
+def tell(session: Session, found: Rotation) -> None:
+    """Print how far a rotation is, and what is to be done next."""
+    waits = found.step in {"begun", "certifying", "requested"}
     pairs(
         {
             "rotation": {
                 "none": "none is under way",
                 "begun": "begun",
+                "certifying": "waits for the certificate of an authority",
                 "requested": "waits for the registrar",
                 "granted": "the new key signs; docbus.toml still names both",
                 "overlapping": "done; the old key may sign until its end",
                 "complete": "done",
             }[found.step],
-            "signs": None if found.step in {"begun", "requested"} else found.certificate,
-            "next": found.certificate if found.step in {"begun", "requested"} else None,
+            "signs": None if waits else found.certificate,
+            "next": found.certificate if waits else None,
             "before": found.before,
             "ends": None if found.retires_at is None else when(found.retires_at),
+            "overlap": None if found.overlap_ms is None else options.age_text(found.overlap_ms),
+            "for the authority": None if found.certification is None else str(found.certification),
             "request": None if found.request is None else str(found.request),
             "fingerprint": found.fingerprint,
             "done now": "; ".join(found.done) or None,
@@ -154,11 +178,13 @@ def _tell(session: Session, found: Rotation, overlap: str) -> None:
     )
     if not found.known:
         session.warn("the directory cannot be read now, so it is not known what it grants")
+    lasting = "" if found.overlap_ms is None else f" --overlap {options.age_text(found.overlap_ms)}"
     after = {
         "none": "docbus keys rotate",
         "begun": "docbus keys rotate",
+        "certifying": f"hand {found.certification} to the authority; with what it issues, docbus cert use CERTIFICATE",
         "requested": "give the request to the registrar, who runs"
-        f" `docbus registrar rotate REQUEST --overlap {overlap}` and compares the fingerprint with you by another"
+        f" `docbus registrar rotate REQUEST{lasting}` and compares the fingerprint with you by another"
         " channel; then docbus keys rotate",
         "granted": "docbus keys rotate",
         "overlapping": "nothing; the old decryption key stays until you destroy it, `docbus keys show` has it",
@@ -226,7 +252,7 @@ def destroy(
     )
 
 
-def _directory(session: Session, settings: Settings) -> TrustSnapshot | None:
+def directory_of(session: Session, settings: Settings) -> TrustSnapshot | None:
     """Return the directory; None if the bus cannot be reached."""
     from docbus.client.directory_now import directory_now
     from docbus.client.local import open_state

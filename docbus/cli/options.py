@@ -181,6 +181,13 @@ def parse_age(text: str) -> int:
     return int(found[1]) * _UNIT_MS[found[2]]
 
 
+def age_text(milliseconds: int) -> str:
+    """Return an age as :func:`parse_age` reads it, in the largest unit that has no remainder."""
+    units = sorted(_UNIT_MS.items(), key=lambda unit: -unit[1])
+    name, size = next((one for one in units if milliseconds % one[1] == 0), units[-1])
+    return f"{-(-milliseconds // size)}{name}"
+
+
 def parse_point(text: str) -> Offset | Moment:
     """Return a point of the log: ``earliest``, an offset, or a time.
 

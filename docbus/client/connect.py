@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from docbus.clock import Clock
     from docbus.identity.encryption import Decrypter
+    from docbus.identity.grants import CertificateGrant
     from docbus.identity.signing import RegistrarSigner, Signer
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.settings import KeySettings, Settings
@@ -232,8 +233,22 @@ def check_granted(settings: Settings, certificate: bytes, snapshot: TrustSnapsho
     if not grant.may_sign or is_retired(grant, now_ms):
         raise IdentityError(
             f"the certificate of {own} may not sign any more",
-            hint="`docbus agency show` says since when; ask the registrar for a rotation.",
+            hint=_after(grant),
         )
+
+
+def _after(grant: CertificateGrant) -> str:
+    """Return what is to be done by an agency whose key has ended."""
+    if grant.revoked_at is not None:
+        return (
+            f"Directory entry {grant.revoked_at} has revoked it. `docbus keys rotate` makes new keys and the request"
+            " for them, which the registrar publishes without an overlap."
+        )
+    since = grant.overlap_at if grant.retired_at is None else grant.retired_at
+    return (
+        f"Directory entry {since} has retired it, for another one: `docbus keys rotate` goes on with the rotation; or"
+        " name the newer key under [keys]."
+    )
 
 
 def check_decrypters(decrypters: Sequence[Decrypter], snapshot: TrustSnapshot, own: str) -> None:

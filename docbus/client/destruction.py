@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from docbus.client.connect import agency_id
-from docbus.client.rotation import LOCK_NAME
+from docbus.client.key_folders import LOCK_NAME
 from docbus.client.settings_file import edit_keys
 from docbus.errors import ConfigurationError, KeyDestructionError
 from docbus.identity.encryption import open_decrypter

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from docbus.clock import Clock
 
 FOLDER_MODE = 0o700
+LOCK_NAME = "keys.lock"
+"""The lock file in the folder: one process at a time changes its keys."""
 MAX_SETS_A_DAY = 99
 """Sets of keys that are made for one folder on one day: each has the day and a number in its name."""
 _STAGING, _UNUSED = ".new", ".unused"
@@ -58,7 +60,7 @@ class KeySet:
         return f"file:{self.relative}/{_ENCRYPTION}"
 
 
-def unused_or_new(folder: Path, agency: str, profile: int, clock: Clock) -> KeySet:
+def unused_or_new(folder: Path, agency: str, profile: int, clock: Clock, *, certificate: bool = True) -> KeySet:
     """Return a set of keys that nothing names yet: one that an earlier run has made, or else a new one.
 
     Args:
@@ -66,6 +68,7 @@ def unused_or_new(folder: Path, agency: str, profile: int, clock: Clock) -> KeyS
         agency: Canonical id, for the certificate.
         profile: Of the signing key.
         clock: For the certificate's time and the folder's name.
+        certificate: Whether a certificate is made, too; without, an authority will issue it.
 
     Raises:
         ConfigurationError: It cannot be written.
@@ -75,9 +78,9 @@ def unused_or_new(folder: Path, agency: str, profile: int, clock: Clock) -> KeyS
     try:
         keys.mkdir(mode=FOLDER_MODE, exist_ok=True)
         for marked in sorted(keys.glob(f"*/{_UNUSED}")):
-            if marked.parent.name != _STAGING:
+            if marked.parent.name != _STAGING and (marked.parent / _CERTIFICATE).exists() == certificate:
                 return _set(folder, marked.parent)
-        return _set(folder, _make(keys, agency, profile, clock))
+        return _set(folder, _make(keys, agency, profile, clock, certificate=certificate))
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFullError(f"no space left for {keys}") from error
@@ -93,31 +96,32 @@ def mark_used(key_set: KeySet) -> None:
     sync_path(key_set.folder)
 
 
-def set_of(folder: Path, certificate: Path) -> KeySet | None:
-    """Return the set of keys to which a certificate belongs, by its path; None if it lies in no folder of its own."""
+def set_of(folder: Path, file: Path) -> KeySet | None:
+    """Return the set to which a key or certificate belongs, by its path; None if it lies in no folder of its own."""
     below = folder / "keys"
-    return _set(folder, certificate.parent) if certificate.parent.parent == below else None
+    return _set(folder, file.parent) if file.parent.parent == below else None
 
 
 def _set(folder: Path, made: Path) -> KeySet:
     return KeySet(made, made.relative_to(folder).as_posix())
 
 
-def _make(keys: Path, agency: str, profile: int, clock: Clock) -> Path:
+def _make(keys: Path, agency: str, profile: int, clock: Clock, *, certificate: bool) -> Path:
     staging = keys / _STAGING
     # What a process that died has left here was never named by anything, nor shown to anybody.
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(mode=FOLDER_MODE)
     signing, encryption = generate_signing_key(profile), generate_encryption_key()
-    certificate = make_certificate(signing, agency, now_ms=clock.now_ms())
-    made: list[Path] = []
-    pem = x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
-    for name, content, mode in (
+    files = [
         (_UNUSED, b"", PUBLIC_MODE),
         (_SIGNING, private_key_pem(signing), PRIVATE_MODE),
         (_ENCRYPTION, encryption.pem(), PRIVATE_MODE),
-        (_CERTIFICATE, pem, PUBLIC_MODE),
-    ):
+    ]
+    if certificate:
+        der = make_certificate(signing, agency, now_ms=clock.now_ms())
+        files.append((_CERTIFICATE, x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM), PUBLIC_MODE))
+    made: list[Path] = []
+    for name, content, mode in files:
         write_new(made, staging / name, content, mode)
     sync_path(staging)
     day = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date().isoformat()

@@ -2,9 +2,11 @@
 
 1. New keys lie in a folder of their own.
 2. The settings name them: the decryption key in front of those before, the signing key as the next one.
-3. The request for the registrar is written, after 2, so that nobody can encrypt to a key that is not in place.
-4. The registrar publishes the rotation; running processes sign with the new key from then on.
-5. The settings name the new signing key as the one and only.
+3. Where an authority issues the certificate, the request for it is written, and the settings name the certificate once
+   it has come. Otherwise it was made with the keys.
+4. The request for the registrar is written, after 2, so that nobody can encrypt to a key that is not in place.
+5. The registrar publishes the rotation; running processes sign with the new key from then on.
+6. The settings name the new signing key as the one and only, and the requests are gone.
 
 Nothing but the settings and the directory says how far a rotation is.
 """
@@ -14,6 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from cryptography import x509
+
+from docbus.client.certifying import remove_granted_request
 from docbus.client.connect import (
     agency_id,
     keys_of_settings,
@@ -21,15 +26,24 @@ from docbus.client.connect import (
     read_certificate,
     signer_of_settings,
 )
-from docbus.client.key_folders import KeySet, mark_used, set_of, unused_or_new
+from docbus.client.key_folders import LOCK_NAME, mark_used, set_of, unused_or_new
+from docbus.client.next_keys import (
+    awaits_certificate,
+    certification_path,
+    check_new_decryption_key,
+    next_set,
+    remove_requests,
+    request_path,
+    take_certificate,
+    write_certification_request,
+    write_request,
+)
 from docbus.client.settings_file import edit_keys, put_first
-from docbus.errors import ConfigurationError, MalformedError
-from docbus.identity.agency import AgencyId
-from docbus.identity.encryption import open_decrypter
-from docbus.identity.join import fingerprint_of, make_join_request, read_join_request
+from docbus.errors import ConfigurationError
+from docbus.identity.join import fingerprint_of
+from docbus.identity.pki.profile import is_issued
 from docbus.settings import load_settings
 from docbus.storage.locks import hold
-from docbus.storage.whole_files import write_whole
 from docbus.tokens.uri import is_token_uri
 
 if TYPE_CHECKING:
@@ -39,15 +53,17 @@ if TYPE_CHECKING:
     from docbus.identity.grants import CertificateGrant
     from docbus.identity.signing import Signer
     from docbus.identity.snapshot import TrustSnapshot
-    from docbus.settings import KeySettings, Settings
+    from docbus.settings import Settings
 
-LOCK_NAME = "keys.lock"
-"""The lock file in the folder: one process at a time changes its keys."""
 PAUSE_MS = 24 * 60 * 60 * 1000
 """Milliseconds after a rotation before another one begins without being asked for twice: the command that goes on with
 one is the one that begins one."""
+DEFAULT_OVERLAP_MS = 30 * 24 * 60 * 60 * 1000
+"""Milliseconds for which the registrar is asked to let the old key sign beside the new one, unless told otherwise: the
+slowest receipts are in by then."""
+_MINUTE_MS = 60 * 1000
 
-Step = Literal["none", "begun", "requested", "granted", "overlapping", "complete"]
+Step = Literal["none", "begun", "certifying", "requested", "granted", "overlapping", "complete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +71,17 @@ class Rotation:
     """How far a folder's rotation is; digests in hex, times in milliseconds since 1970-01-01T00:00:00Z.
 
     Attributes:
-        step: ``none``, ``begun`` (keys, and no request yet), ``requested`` (the registrar has to publish it),
-            ``granted`` (the new key signs, and the settings name both), ``overlapping`` (done, and an old key has not
-            ended), or ``complete`` (done within the last day).
+        step: ``none``, ``begun`` (keys, and no request yet), ``certifying`` (an authority has to issue the
+            certificate), ``requested`` (the registrar has to publish it), ``granted`` (the new key signs, and the
+            settings name both), ``overlapping`` (done, and an old key has not ended), or ``complete`` (done within the
+            last day).
         known: Whether the directory could be asked.
-        certificate: Of the key that signs, or is the next to.
+        certificate: Of the key that signs, or is the next to; None if that has none yet.
         before: Of the one before; None if there is none.
         retires_at: When that one ends; None if it has no end in time.
+        overlap_ms: For how long the registrar is to let that one sign beside the new one; None if that is over, or the
+            old key may not sign any more.
+        certification: The file for the authority, if it is wanted.
         request: The file for the registrar, if it is wanted.
         fingerprint: Of that request, for the telephone.
         done: What was done now; nothing if it was only looked at.
@@ -69,9 +89,11 @@ class Rotation:
 
     step: Step
     known: bool
-    certificate: str
+    certificate: str | None
     before: str | None = None
     retires_at: int | None = None
+    overlap_ms: int | None = None
+    certification: Path | None = None
     request: Path | None = None
     fingerprint: str | None = None
     done: tuple[str, ...] = ()
@@ -89,8 +111,8 @@ def rotation_state(settings: Settings, snapshot: TrustSnapshot | None, now_ms: i
         KeyFileError: A key that the settings name cannot be used.
     """
     current, following = signer_of_settings(settings), next_signer_of_settings(settings)
-    known = snapshot is not None
-    if following is None:
+    known, waits = snapshot is not None, awaits_certificate(settings)
+    if following is None and not waits:
         # One that may not sign, because it was revoked, is no state to rest in.
         rests = _may_sign(snapshot, current, now_ms)
         before = _ending(snapshot, settings, now_ms) if snapshot is not None and rests else None
@@ -105,13 +127,20 @@ def rotation_state(settings: Settings, snapshot: TrustSnapshot | None, now_ms: i
     old = None if snapshot is None else snapshot.certificate(current.certificate)
     told: dict[str, Any] = {
         "known": known,
-        "certificate": following.certificate.hex(),
+        "certificate": None if following is None else following.certificate.hex(),
         "before": current.certificate.hex(),
         "retires_at": None if old is None else old.retires_at_ms,
     }
-    if snapshot is not None and snapshot.certificate(following.certificate) is not None:
+    if snapshot is not None and following is not None and snapshot.certificate(following.certificate) is not None:
         return Rotation(step="granted", **told)
-    request = _request_path(settings)
+    if old is None or old.may_sign_at(now_ms):
+        told["overlap_ms"] = _overlap_ms(settings)
+    if waits:
+        asked = certification_path(settings)
+        if not asked.exists():
+            return Rotation(step="begun", **told)
+        return Rotation(step="certifying", certification=asked, **told)
+    request = request_path(settings)
     if not request.exists():
         return Rotation(step="begun", **told)
     text = request.read_text("ascii")
@@ -119,7 +148,14 @@ def rotation_state(settings: Settings, snapshot: TrustSnapshot | None, now_ms: i
 
 
 def rotate(
-    folder: Path, snapshot: TrustSnapshot | None, clock: Clock, *, profile: int | None = None, again: bool = False
+    folder: Path,
+    snapshot: TrustSnapshot | None,
+    clock: Clock,
+    *,
+    profile: int | None = None,
+    authority: bool | None = None,
+    overlap_ms: int | None = None,
+    again: bool = False,
 ) -> Rotation:
     """Begin a rotation, or go on with the one that is begun; run twice, it changes nothing more.
 
@@ -128,6 +164,9 @@ def rotate(
         snapshot: The directory; None if it cannot be read, which is enough to begin.
         clock: For certificate and request.
         profile: Of the new signing key; that of the old one if left out.
+        authority: Whether an authority is to issue the certificate; as with the old one if left out.
+        overlap_ms: For how long the registrar is to let the old key sign beside the new one, kept in the settings in
+            minutes; 0 for not at all; what was said before, or else 30 days, if left out.
         again: Begin another one although the last one was just now, or its old key has not ended.
 
     Raises:
@@ -136,10 +175,43 @@ def rotate(
         LockedError: Another process changes the keys of this folder.
     """
     with hold(folder / LOCK_NAME, "changing keys", clock):
-        return _go_on(folder, snapshot, clock, profile, again=again)
+        return _go_on(folder, snapshot, clock, profile, authority, overlap_ms, again=again)
 
 
-def _go_on(folder: Path, snapshot: TrustSnapshot | None, clock: Clock, profile: int | None, *, again: bool) -> Rotation:
+def certify(folder: Path, certificate: x509.Certificate, snapshot: TrustSnapshot | None, clock: Clock) -> Rotation:
+    """Go on with a rotation that waits for a certificate, with the one that the authority has issued.
+
+    Raises:
+        ConfigurationError: No rotation is under way, or it has come further.
+        KeyFileError: The certificate is another key's.
+        IdentityError: It may not be granted to this agency; the text says why.
+        LockedError: Another process changes the keys of this folder.
+    """
+    with hold(folder / LOCK_NAME, "changing keys", clock):
+        settings = load_settings(folder)
+        following = next_signer_of_settings(settings)
+        if following is not None and (snapshot is None or snapshot.certificate(following.certificate) is not None):
+            said = "the directory grants" if snapshot is not None else "the directory, which cannot be read, may grant"
+            raise ConfigurationError(
+                f"{said} the next signing key's certificate {following.certificate.hex()[:16]}…",
+                hint="`docbus keys rotate` goes on with the rotation.",
+            )
+        path = take_certificate(settings, certificate, clock)
+        found = _go_on(folder, snapshot, clock, None, None, None, again=False)
+        named = f"named {path.relative_to(settings.folder)} in docbus.toml"
+        return replace(found, done=(named, *found.done))
+
+
+def _go_on(  # noqa: PLR0917 - as its caller was told
+    folder: Path,
+    snapshot: TrustSnapshot | None,
+    clock: Clock,
+    profile: int | None,
+    authority: bool | None,  # noqa: FBT001 - likewise
+    overlap_ms: int | None,
+    *,
+    again: bool,
+) -> Rotation:
     settings = load_settings(folder)
     found = rotation_state(settings, snapshot, clock.now_ms())
     if found.step == "granted":
@@ -155,132 +227,109 @@ def _go_on(folder: Path, snapshot: TrustSnapshot | None, clock: Clock, profile: 
                 "the directory cannot be read, so it is not known whether the last rotation is over",
                 hint="Give the command when the brokers answer again; `--again` begins another rotation all the same.",
             )
-        done = _begin(settings, profile or signer_of_settings(settings).profile, clock)
+        done = _begin(settings, profile or signer_of_settings(settings).profile, authority, clock)
     else:
-        following = next_signer_of_settings(settings)
-        if profile is not None and following is not None and profile != following.profile:
-            raise ConfigurationError(
-                "a rotation is under way already, to a key of another profile",
-                hint="Finish it without --profile; then `docbus keys rotate --again --profile …` begins another one.",
-            )
+        _check_same(settings, profile, authority)
         done = ()
+    if overlap_ms is not None and _keep_overlap(folder, overlap_ms):
+        done = (*done, "noted the overlap in docbus.toml")
     settings = load_settings(folder)
     _keep_in_use(settings)
-    _check_new_decryption_key(settings, snapshot)
-    if _write_request(settings, clock):
-        done = (*done, f"wrote {_request_path(settings).name}")
+    check_new_decryption_key(settings, snapshot)
+    current = signer_of_settings(settings).certificate
+    if snapshot is not None and snapshot.certificate(current) is not None:
+        remove_granted_request(settings, current)
+    if awaits_certificate(settings):
+        if write_certification_request(settings):
+            done = (*done, f"wrote {certification_path(settings).name}")
+    elif write_request(settings, clock):
+        done = (*done, f"wrote {request_path(settings).name}")
     return replace(rotation_state(settings, snapshot, clock.now_ms()), done=done)
 
 
-def _keys(settings: Settings) -> KeySettings:
-    agency_id(settings)
-    return keys_of_settings(settings)
-
-
-def _begin(settings: Settings, profile: int, clock: Clock) -> tuple[str, ...]:
+def _begin(settings: Settings, profile: int, authority: bool | None, clock: Clock) -> tuple[str, ...]:  # noqa: FBT001 - as its caller was told
     """Make the keys, and name them in the settings."""
-    if is_token_uri(_keys(settings).signing):
+    own, keys = agency_id(settings), keys_of_settings(settings)
+    if is_token_uri(keys.signing):
         raise ConfigurationError(
             "the signing key is on a token, and new keys would be made in files",
-            hint="Make a key on the token, and name it as next_signing with its next_certificate under [keys]; then"
-            " `docbus keys rotate` goes on. See docs/how-to/keep-the-signing-key-on-a-token.md.",
+            hint="Make a key on the token, and name it as next_signing under [keys], with its next_certificate unless"
+            " an authority is to issue that; then `docbus keys rotate` goes on. See"
+            " docs/how-to/keep-the-signing-key-on-a-token.md.",
         )
-    made = unused_or_new(settings.folder, agency_id(settings), profile, clock)
+    certified = is_certified(settings, keys.certificate) if authority is None else authority
+    made = unused_or_new(settings.folder, own, profile, clock, certificate=not certified)
 
-    def name(keys: Any) -> None:
-        put_first(keys, "encryption", made.encryption)
-        keys["next_signing"], keys["next_certificate"] = made.signing, made.certificate
+    def name(table: Any) -> None:
+        put_first(table, "encryption", made.encryption)
+        table["next_signing"] = made.signing
+        if not certified:
+            table["next_certificate"] = made.certificate
 
     edit_keys(settings.folder, name)
     mark_used(made)
     return f"made keys in {made.relative}/", "named them in docbus.toml"
 
 
+def is_certified(settings: Settings, certificate: Path) -> bool:
+    """Tell whether somebody else has issued a certificate that settings name.
+
+    Raises:
+        KeyFileError: It cannot be read.
+    """
+    return is_issued(x509.load_der_x509_certificate(read_certificate(settings.path(certificate))))
+
+
+def _check_same(settings: Settings, profile: int | None, authority: bool | None) -> None:  # noqa: FBT001 - as its caller was told
+    """Return unless a rotation is under way to another kind of key or certificate than is asked for now."""
+    following, named = next_signer_of_settings(settings), keys_of_settings(settings).next_certificate
+    if profile is not None and following is not None and profile != following.profile:
+        raise ConfigurationError(
+            "a rotation is under way already, to a key of another profile",
+            hint="Finish it without --profile; then `docbus keys rotate --again --profile …` begins another one.",
+        )
+    certified = awaits_certificate(settings) or (named is not None and is_certified(settings, named))
+    if authority is not None and authority != certified:
+        made = "that an authority issues" if certified else "that was made here"
+        raise ConfigurationError(
+            f"a rotation is under way already, with a certificate {made}",
+            hint="Finish it without --authority or --self-made; then begin another one with --again.",
+        )
+
+
 def _finish(settings: Settings) -> None:
     """Let the settings name the new signing key alone; its decryption keys stay as they are."""
+    # The directory grants the keys, so that nobody needs the requests; the settings still say what they are called.
+    remove_requests(settings)
 
     def name(keys: Any) -> None:
         keys["signing"], keys["certificate"] = keys["next_signing"], keys["next_certificate"]
         del keys["next_signing"], keys["next_certificate"]
+        if "next_overlap_minutes" in keys:
+            del keys["next_overlap_minutes"]
 
     edit_keys(settings.folder, name)
 
 
+def _keep_overlap(folder: Path, overlap_ms: int) -> bool:
+    """Note for how long the old key is to sign beside the new one; tell whether that was news."""
+
+    def note(keys: Any) -> None:
+        keys["next_overlap_minutes"] = -(-overlap_ms // _MINUTE_MS)
+
+    return edit_keys(folder, note)
+
+
+def _overlap_ms(settings: Settings) -> int | None:
+    said = keys_of_settings(settings).next_overlap_minutes
+    return DEFAULT_OVERLAP_MS if said is None else said * _MINUTE_MS or None
+
+
 def _keep_in_use(settings: Settings) -> None:
     """Take the mark away that a process has left which died after it named the keys."""
-    made = _next_set(settings)
+    made = next_set(settings)
     if made is not None:
         mark_used(made)
-
-
-def _next_set(settings: Settings) -> KeySet | None:
-    named = _keys(settings).next_certificate
-    return None if named is None else set_of(settings.folder, settings.path(named))
-
-
-def _next_encryption(settings: Settings) -> str:
-    """Return the URI of the decryption key that belongs to the next signing key: that of its set, or the newest."""
-    listed, made = _keys(settings).encryption, _next_set(settings)
-    return made.encryption if made is not None and made.encryption in listed else listed[0]
-
-
-def _check_new_decryption_key(settings: Settings, snapshot: TrustSnapshot | None) -> None:
-    """Return unless the key that the request is to name was granted before, which the registrar could not publish."""
-    agency = None if snapshot is None else snapshot.agency(agency_id(settings))
-    if agency is None:
-        return
-    digest = open_decrypter(settings.key_uri(_next_encryption(settings))).digest
-    if any(encrypter.digest == digest for encrypter, _, _ in agency.encrypters):
-        raise ConfigurationError(
-            f"the decryption key {digest.hex()[:16]}… that would go with the next signing key was granted before",
-            hint="Put a new one first in the list `encryption` under [keys], leave the old ones behind it, and give the"
-            " command again.",
-        )
-
-
-def _request_path(settings: Settings) -> Path:
-    made = _next_set(settings)
-    label = "next" if made is None else made.folder.name
-    return settings.folder / f"{AgencyId.parse(agency_id(settings)).code}-{label}.join"
-
-
-def _write_request(settings: Settings, clock: Clock) -> bool:
-    """Write the request, whole or not at all, unless it is there with these keys; tell whether it was written."""
-    path = _request_path(settings)
-    keys = _keys(settings)
-    if keys.next_certificate is None or settings.agency is None:
-        return False
-    certificate = read_certificate(settings.path(keys.next_certificate))
-    encryption_key = open_decrypter(settings.key_uri(_next_encryption(settings))).public_key
-    if path.exists() and _names(path, certificate, encryption_key):
-        return False
-    following: Signer | None = next_signer_of_settings(settings)
-    if following is None:
-        return False
-    text = make_join_request(
-        following,
-        environment=settings.exchange.environment,
-        genesis=settings.exchange.genesis_bytes,
-        agency=agency_id(settings),
-        name=settings.agency.name,
-        certificate=certificate,
-        encryption_key=encryption_key,
-        now_ms=clock.now_ms(),
-    )
-    try:
-        write_whole(path, text.encode("ascii"))
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
-    return True
-
-
-def _names(path: Path, certificate: bytes, encryption_key: bytes) -> bool:
-    """Return whether a request is for these keys; one that cannot be read is not."""
-    try:
-        request = read_join_request(path.read_text("ascii"))
-    except (MalformedError, UnicodeDecodeError):
-        return False
-    return request.signing.certificates == (certificate,) and request.encryption.public_key == encryption_key
 
 
 def _ending(snapshot: TrustSnapshot, settings: Settings, now_ms: int) -> CertificateGrant | None:
@@ -292,7 +341,7 @@ def _ending(snapshot: TrustSnapshot, settings: Settings, now_ms: int) -> Certifi
 
 
 def _has_rotated(settings: Settings) -> bool:
-    return set_of(settings.folder, settings.path(_keys(settings).certificate)) is not None
+    return set_of(settings.folder, settings.path(keys_of_settings(settings).certificate)) is not None
 
 
 def _may_sign(snapshot: TrustSnapshot | None, signer: Signer, now_ms: int) -> bool:

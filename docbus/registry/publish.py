@@ -164,12 +164,19 @@ class Registrar(Standing, NamingAuthorities):
         snapshot = self._reader.replay.snapshot()
         signing, encryption = ((), ()) if keep_old else _keys_in_force(snapshot, asked.agency)
         if overlap_ms is not None:
+            lasting = tuple(one for one in signing if _has_no_end(snapshot, one))
+            if not lasting and snapshot.agency(asked.agency) is not None:
+                raise DirectoryError(
+                    f"{asked.agency} has no certificate that an overlap could let sign on: each is revoked, or has an"
+                    " end already",
+                    hint="Publish the rotation without --overlap.",
+                )
             overlap = entries.KeyOverlap(
                 agency=asked.agency,
                 signing=asked.signing,
                 encryption=asked.encryption,
                 # What has its end already keeps it.
-                retire_signing=tuple(one for one in signing if _has_no_end(snapshot, one)),
+                retire_signing=lasting,
                 retire_encryption=encryption,
                 retires_at=self._clock.now_ms() + overlap_ms,
             )

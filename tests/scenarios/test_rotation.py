@@ -6,9 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from docbus.client.agency import Agency
 from docbus.client.connect import decrypters_of_settings
+from docbus.client.issuing import found_authority
 from docbus.client.rotation import rotate
 from docbus.clock import SystemClock
 from docbus.envelope.envelope import decode_envelope
@@ -17,7 +19,7 @@ from docbus.envelope.statement import decode_head
 from docbus.errors import MalformedError
 from docbus.settings import load_settings
 from docbus.transport import topics
-from tests.support.rotation_journeys import certificates_in, rotate_while_documents_flow
+from tests.support.rotation_journeys import certificates_in, certified, rotate_while_documents_flow
 from tests.support.trial import (
     ENVIRONMENT,
     HANOI,
@@ -84,6 +86,32 @@ async def test_rotation_without_overlap_under_load_loses_nothing(exchange: Excha
         assert flow.accepted == sorted(exchange.ids_filed(recipient))
     assert "complete" == flowed.done.step
     assert flowed.done.certificate in await certificates_in(exchange, TAY_NINH, HANOI)
+
+
+async def test_rotation_of_an_authoritys_certificate_under_load_loses_nothing(exchange: Exchange) -> None:
+    """Where an authority has issued the old certificate and issues the new one, all is as with self-made ones."""
+    authority = found_authority(exchange.folder / "ca", name="Authority", clock=SystemClock())
+    folder = exchange.folder / HANOI
+    async with exchange.registrar() as registrar:
+        await registrar.name_authority("Authority", authority.certificate.public_bytes(Encoding.DER))
+        snapshot = await registrar.load()
+    asked = await asyncio.to_thread(rotate, folder, snapshot, SystemClock(), authority=True)
+    first = await asyncio.to_thread(certified, folder, asked, authority, snapshot)
+    assert first.request is not None
+    request = await asyncio.to_thread(first.request.read_text, "ascii")
+    async with exchange.registrar() as registrar:
+        granted = (await registrar.rotate(request)).snapshot
+    await asyncio.to_thread(rotate, folder, granted, SystemClock())
+
+    flowed = await rotate_while_documents_flow(exchange, authority=authority)
+
+    for flow, recipient in ((flowed.there, TAY_NINH), (flowed.back, HANOI)):
+        assert flow.accepted == sorted(exchange.ids_filed(recipient))
+        assert [] == await exchange.records(topics.quarantine(id_of(recipient)))
+    assert ("certifying", "requested", "overlapping") == (asked.step, flowed.begun.step, flowed.done.step)
+    signed = await certificates_in(exchange, TAY_NINH, HANOI)
+    assert len(flowed.there.accepted) == len(signed)
+    assert {first.certificate, flowed.done.certificate} == set(signed)
 
 
 async def begin(exchange: Exchange) -> Rotation:

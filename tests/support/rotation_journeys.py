@@ -6,19 +6,26 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from docbus.client.rotation import rotate
+from cryptography import x509
+
+from docbus.client.rotation import certify, rotate
 from docbus.clock import SystemClock
 from docbus.documents.document import Document
 from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import SCHEMAS, decode_head
 from docbus.errors import MalformedError
+from docbus.identity.pki.crl import read_list
 from docbus.transport import topics
 from docbus.wire.ids import uuid7_text
 from tests.support.trial import HANOI, TAY_NINH, id_of, knows, letter, opened, settled, until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from docbus.client.agency import Agency
+    from docbus.client.issuing import Authority
     from docbus.client.rotation import Rotation
+    from docbus.identity.snapshot import TrustSnapshot
     from tests.support.trial import Exchange
 
 AT_ONCE = 5
@@ -71,11 +78,22 @@ class Flowed(NamedTuple):
 
 
 async def rotate_while_documents_flow(
-    exchange: Exchange, *, overlap_ms: int | None = OVERLAP_MS, parts: int = PARTS
+    exchange: Exchange,
+    *,
+    overlap_ms: int | None = OVERLAP_MS,
+    parts: int = PARTS,
+    authority: Authority | None = None,
 ) -> Flowed:
-    """Let Hanoi rotate its keys while documents go to Tây Ninh and come from there, and wait for all receipts."""
+    """Let Hanoi rotate its keys while documents go to Tây Ninh and come from there, and wait for all receipts.
+
+    With an authority, its certificates are that authority's before and after.
+    """
     folder, clock, mark = exchange.folder / HANOI, SystemClock(), uuid7_text(0)
     async with opened(exchange, HANOI, TAY_NINH) as (hanoi, tay_ninh), hanoi.serving(), tay_ninh.serving():
+        if authority is not None:
+            revoked = read_list(authority.list_revocations(days=1))
+            for agency in (hanoi, tay_ninh):
+                await agency._material.keep_list(revoked, agency.snapshot.authorities())
         there, back = Flow(hanoi, TAY_NINH, f"{mark}-there"), Flow(tay_ninh, HANOI, f"{mark}-back")
         async with asyncio.TaskGroup() as group:
             for flow in (there, back):
@@ -84,7 +102,10 @@ async def rotate_while_documents_flow(
             # Something is signed with the old key, and encrypted to it, before there is another one.
             for flow in (there, back):
                 await flow.agency.wait(flow.accepted[0], until="received", timeout=LONG)
-            begun = await asyncio.to_thread(rotate, folder, hanoi.snapshot, clock)
+            begun = await asyncio.to_thread(rotate, folder, hanoi.snapshot, clock, again=authority is not None)
+            if authority is not None:
+                await _both(there, back, parts=parts)
+                begun = await asyncio.to_thread(certified, folder, begun, authority, hanoi.snapshot)
             assert begun.request is not None
             await _both(there, back, parts=parts)
             request = await asyncio.to_thread(begun.request.read_text, "ascii")
@@ -101,6 +122,13 @@ async def rotate_while_documents_flow(
             back.stop.set()
         await settled(hanoi, tay_ninh, patience=LONG)
     return Flowed(there, back, begun, done)
+
+
+def certified(folder: Path, begun: Rotation, authority: Authority, snapshot: TrustSnapshot | None) -> Rotation:
+    """Let an authority issue the certificate for which a rotation waits, and go on with it."""
+    assert begun.certification is not None
+    issued = authority.issue(begun.certification.read_bytes(), days=30)
+    return certify(folder, x509.load_der_x509_certificate(issued.certificate), snapshot, SystemClock())
 
 
 async def _both(*flows: Flow, parts: int) -> None:

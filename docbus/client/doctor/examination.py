@@ -179,9 +179,14 @@ def _under(snapshot: TrustSnapshot, settings: Settings, own: Own, now_ms: int) -
     found += [standing.registrar_terms(snapshot, check, signer) for check, signer in own.registrar]
     if settings.agency is None:
         return found
+    same = directory.seen(snapshot, own.seen)
+    if same.outcome is Outcome.FAILED:
+        # What another directory says of the keys would send the operator to the wrong person.
+        other = "the directory is not the one that was seen"
+        return [same, *found, *(not_asked(name, other) for name in (standing.CERTIFICATE, standing.ENCRYPTION))]
     unusable = not_asked(standing.CERTIFICATE, "the signing key has to be mended first")
     return [
-        directory.seen(snapshot, own.seen),
+        same,
         *found,
         unusable if own.signer is None else standing.certificate(snapshot, settings, own.signer, now_ms),
         standing.encryption_key(snapshot, settings.agency.id, own.decrypters),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docbus.client.connect import SOON_DAYS, check_granted, next_signer_of_settings
-from docbus.client.doctor.diagnosis import Diagnosis, failed, passed, refused, warning
+from docbus.client.doctor.diagnosis import Diagnosis, Outcome, failed, passed, refused, warning
 from docbus.client.doctor.keys import HEARTBEAT
+from docbus.client.next_keys import awaits_certificate, certification_path
 from docbus.clock import format_time
 from docbus.errors import AgencyClosedError, ConfigurationError, IdentityError
 
@@ -30,6 +31,9 @@ def certificate(snapshot: TrustSnapshot, settings: Settings, signer: Signer, now
         following = next_signer_of_settings(settings)
     except ConfigurationError as error:
         return refused(CERTIFICATE, error, "Correct next_signing and next_certificate under [keys].")
+    if following is None and awaits_certificate(settings):
+        found = _own(snapshot, settings, signer, now_ms)
+        return found if found.outcome is Outcome.FAILED else _waiting(settings, found)
     next_grant = None if following is None else snapshot.certificate(following.certificate)
     if following is not None and next_grant is not None and next_grant.may_sign_at(now_ms):
         return warning(
@@ -37,6 +41,22 @@ def certificate(snapshot: TrustSnapshot, settings: Settings, signer: Signer, now
             f"the next key signs, granted by entry {next_grant.granted_at}, and docbus.toml still names both",
             "Finish the rotation with `docbus keys rotate`.",
         )
+    return _own(snapshot, settings, signer, now_ms)
+
+
+def _waiting(settings: Settings, found: Diagnosis) -> Diagnosis:
+    """Tell that a rotation waits for an authority, and what stands of the present certificate."""
+    asked = certification_path(settings)
+    return warning(
+        CERTIFICATE,
+        f"{found.found}; the next key waits for the certificate of an authority",
+        f"Hand {asked.name} to the authority, and give what it issues to `docbus cert use`;"
+        " `docbus keys rotate --status` says where the rotation stands.",
+    )
+
+
+def _own(snapshot: TrustSnapshot, settings: Settings, signer: Signer, now_ms: int) -> Diagnosis:
+    """Tell what the directory says of the certificate under which the agency signs."""
     try:
         check_granted(settings, signer.certificate, snapshot, now_ms)
     except (ConfigurationError, IdentityError) as error:

@@ -77,7 +77,7 @@ def test_a_rotation_from_beginning_to_end(exchange: Path, docbus: Docbus) -> Non
     assert settings.keys.next_signing is None
     agency = docbus("-C", "H26", "agency", "show", "H26")
     assert ", by entry" in agency.out
-    assert ["in force", "in force", "retired by entry 3, opens what was sent before"] == [
+    assert ["in force", "ends by entry 3", "in force", "retired by entry 3, opens what was sent before"] == [
         key["state"] for key in shown(docbus)["keys"]
     ]
 
@@ -215,4 +215,88 @@ def test_status_is_readable_by_programs(exchange: Path, docbus: Docbus) -> None:
     """The state of a rotation is one JSON object with all its fields."""
     found = json.loads(docbus("-C", "H26", "keys", "rotate", "--status", "--output", "json").out)
 
-    assert {"step", "known", "certificate", "before", "retires_at", "request", "fingerprint", "done"} == set(found)
+    assert {
+        "step",
+        "known",
+        "certificate",
+        "before",
+        "retires_at",
+        "overlap_ms",
+        "certification",
+        "request",
+        "fingerprint",
+        "done",
+    } == set(found)
+
+
+def test_the_overlap_is_told_as_it_was_given(exchange: Path, docbus: Docbus) -> None:
+    """Later runs and the status repeat it; after a revocation there is none, and the registrar's command has none."""
+    docbus("-C", "H26", "keys", "rotate", "--overlap", "36h")
+    status = docbus("-C", "H26", "keys", "rotate", "--status")
+    certificate = shown(docbus)["keys"][0]["fingerprint"]
+    docbus("-C", "registrar", "registrar", "revoke", certificate, "--reason", "stolen")
+
+    after = docbus("-C", "H26", "keys", "rotate")
+
+    assert "rotate REQUEST --overlap 36h`" in status.err
+    assert "36h" in status.out
+    assert "docbus registrar rotate REQUEST` and compares" in after.err
+    assert "\noverlap" not in after.out
+
+
+def test_keys_of_two_rotations_are_all_shown(exchange: Path, docbus: Docbus) -> None:
+    """Each certificate that may still sign stands there with its place, and each decryption key that is left."""
+    for again in ((), ("--again",)):
+        docbus("-C", "H26", "keys", "rotate", *again)
+        docbus("-C", "registrar", "registrar", "rotate", request_of(exchange), "--overlap", "10d")
+        docbus("-C", "H26", "keys", "rotate")
+
+    found = shown(docbus)["keys"]
+
+    assert ["signing", "former signing", "former signing", "decryption", "decryption", "decryption"] == [
+        key["use"] for key in found
+    ]
+    assert ["in force", "ends by entry 4", "ends by entry 3"] == [key["state"] for key in found[:3]]
+    assert "file:keys/signing.pem" == found[2]["uri"]
+    assert 6 == len({key["uri"] for key in found})
+    docbus("-C", "registrar", "registrar", "revoke", found[2]["fingerprint"], "--reason", "stolen")
+    assert found[2]["fingerprint"] not in {key["fingerprint"] for key in shown(docbus)["keys"]}
+
+
+def test_a_decryption_key_that_is_missing_is_shown(exchange: Path, docbus: Docbus) -> None:
+    """Others encrypt to it, and this folder could not open that."""
+    docbus("-C", "H26", "keys", "rotate")
+    docbus("-C", "registrar", "registrar", "rotate", request_of(exchange))
+    docbus("-C", "H26", "keys", "rotate")
+    path = exchange / "H26" / "docbus.toml"
+    keys = load_settings(exchange / "H26").keys
+    assert keys is not None
+    new, old = keys.encryption
+    path.write_text(path.read_text("utf-8").replace(f'["{new}", "{old}"]', f'["{old}"]'), "utf-8")
+
+    assert [("retired by entry 3, opens what was sent before", old), ("in force, and not in this folder", None)] == [
+        (key["state"], key["uri"]) for key in shown(docbus)["keys"][-2:]
+    ]
+
+
+def test_a_rotation_with_an_authority(exchange: Path, docbus: Docbus) -> None:
+    """Each run says what comes next: the authority, the certificate, the registrar, and that it is done."""
+    docbus("-C", "ca", "cert", "ca", "init", "--name", "Authority")
+    docbus("-C", "registrar", "registrar", "authority", "add", "ca/authority.crt.pem", "--name", "Authority")
+    begun = docbus("-C", "H26", "keys", "rotate", "--authority", "--overlap", "10d")
+    (csr,) = (exchange / "H26").glob("*.csr.pem")
+    waiting = shown(docbus)["keys"][1]
+    doctor = docbus("-C", "H26", "doctor")
+
+    assert ("waits for the certificate of an authority" in begun.out, str(csr.name) in begun.err) == (True, True)
+    assert "docbus cert use CERTIFICATE" in docbus("-C", "H26", "keys", "rotate", "--status").err
+    assert ("next signing", "", "ES256") == (waiting["use"], waiting["fingerprint"], waiting["profile"])
+    assert "–" in docbus("-C", "H26", "keys", "show").out
+    assert f"Hand {csr.name} to the authority" in doctor.out
+    assert 0 == docbus("-C", "ca", "cert", "issue", str(csr), "--days", "30", "-o", "crt").code
+    used = docbus("-C", "H26", "cert", "use", "crt")
+    assert (0, True) == (used.code, "rotate REQUEST --overlap 10d`" in used.err)
+    assert "requested" == docbus("-C", "H26", "cert", "use", "crt", "--output", "json").json["step"]
+    assert 0 == docbus("-C", "registrar", "registrar", "rotate", request_of(exchange), "--overlap", "10d").code
+    assert "done" in docbus("-C", "H26", "keys", "rotate").out
+    assert [] == list((exchange / "H26").glob("H26-*"))

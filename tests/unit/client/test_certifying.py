@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,7 @@ from docbus.identity.pki.issuing import make_request
 from docbus.identity.signing import verify_signature
 from docbus.settings import EmbeddedSettings, load_settings
 from docbus.wire.profiles import Profile
+from tests.support.dying import dies_at
 from tests.support.pki import TestAuthority
 
 if TYPE_CHECKING:
@@ -78,6 +81,7 @@ def test_a_folder_signs_under_the_certificate_that_it_asked_for(settings: Settin
     )
     assert asked.fingerprint == done.fingerprint
     assert asked.certificate.digest == signer_of_settings(settings).certificate != before
+    assert done.former is not None
     assert before == read_certificate(done.former).fingerprint(hashes.SHA256())
 
 
@@ -116,10 +120,50 @@ def test_using_a_certificate_twice_changes_nothing(settings: Settings, authority
     certificate = _issued(authority, certification_request(settings))
     use_certificate(settings, certificate, CLOCK)
     files = {path: path.read_bytes() for path in settings.folder.rglob("*") if path.is_file()}
-    with pytest.raises(ConfigurationError, match="cannot be made"):
-        use_certificate(settings, certificate, CLOCK)
+    again = use_certificate(settings, certificate, CLOCK)
 
     assert files == {path: path.read_bytes() for path in settings.folder.rglob("*") if path.is_file()}
+    assert again.former is None
+    assert [again.request] == list(settings.folder.glob("H26-*.join"))
+
+
+def test_a_second_certificate_leaves_one_request(settings: Settings, authority: Authority) -> None:
+    """The request of the certificate before is gone; the certificates are kept, also if the first one comes again."""
+    own = signer_of_settings(settings).certificate
+    first, second = (_issued(authority, certification_request(settings)) for _ in range(2))
+
+    for certificate in (first, second, first):
+        done = use_certificate(settings, certificate, CLOCK)
+        asked = read_join_request(done.request.read_text("ascii"))
+        assert [done.request] == list(settings.folder.glob("H26-*.join"))
+        assert (certificate.public_bytes(Encoding.DER),) == asked.signing.certificates
+
+    kept = {
+        read_certificate(path).fingerprint(hashes.SHA256()) for path in (settings.folder / "keys").glob("certificate*")
+    }
+    assert {own, first.fingerprint(hashes.SHA256()), second.fingerprint(hashes.SHA256())} == kept
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+def test_death_at_any_change_is_made_good(settings: Settings, authority: Authority, tmp_path: Path) -> None:
+    """Whatever the process dies at, the folder signs under one of the certificates, and the same command goes on."""
+    first, second = (_issued(authority, certification_request(settings)) for _ in range(2))
+    use_certificate(settings, first, CLOCK)
+    number, died = 0, True
+    while died:
+        number += 1
+        folder = shutil.copytree(settings.folder, tmp_path / str(number))
+        died = dies_at(number, lambda folder=folder: use_certificate(load_settings(folder), second, CLOCK))
+        signer_of_settings(load_settings(folder))
+
+        done = use_certificate(load_settings(folder), second, CLOCK)
+
+        assert second.fingerprint(hashes.SHA256()) == signer_of_settings(load_settings(folder)).certificate
+        assert [done.request] == list(folder.glob("H26-*.join"))
+        asked = read_join_request(done.request.read_text("ascii"))
+        assert (second.public_bytes(Encoding.DER),) == asked.signing.certificates
+
+    assert number > 6
 
 
 def test_a_certificate_of_another_key_or_agency_is_not_used(settings: Settings, authority: Authority) -> None:

@@ -421,7 +421,11 @@ async def test_directory_that_was_cut_back(hanoi: Path) -> None:
         connection.execute("UPDATE outbox SET value = 99 WHERE name = 'directory_position'")
     connection.close()
 
-    assert "this agency has seen entry 99" in (await only(hanoi, "directory seen", Outcome.FAILED)).found
+    found = await diagnoses(hanoi)
+    assert "this agency has seen entry 99" in found["directory seen"].found
+    assert Outcome.FAILED is found["directory seen"].outcome
+    # What it says of the keys is no reason to ask the registrar for anything.
+    assert [Outcome.NOT_ASKED] * 2 == [found[name].outcome for name in ("certificate", "encryption key")]
 
 
 @pytest.mark.parametrize(
@@ -470,6 +474,8 @@ async def test_certificate_that_is_revoked(hanoi: Path) -> None:
     found = await only(hanoi, "certificate", Outcome.FAILED)
 
     assert "the certificate of vn:H26 may not sign any more" == found.found
+    assert "entry 4 has revoked it. `docbus keys rotate` makes new keys" in (found.remedy or "")
+    assert "without an overlap" in (found.remedy or "")
 
 
 async def test_rotation_that_is_not_completed(hanoi: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from docbus.client import key_folders
 from docbus.client.connect import decrypters_of_settings, next_signer_of_settings, signer_of_settings
-from docbus.client.key_folders import MAX_SETS_A_DAY
-from docbus.client.rotation import LOCK_NAME, PAUSE_MS, rotate, rotation_state
+from docbus.client.key_folders import LOCK_NAME, MAX_SETS_A_DAY
+from docbus.client.rotation import DEFAULT_OVERLAP_MS, PAUSE_MS, rotate, rotation_state
 from docbus.clock import SystemClock
-from docbus.errors import ConfigurationError, LockedError
+from docbus.errors import ConfigurationError, DirectoryError, LockedError
 from docbus.identity.join import read_join_request, verify_join_request
 from docbus.settings import load_settings
 from docbus.storage.locks import hold
@@ -247,6 +247,52 @@ def test_a_revoked_key_is_rotated_at_once(exchange: Path, hanoi: Path) -> None:
     after = publish(exchange, found, overlap_ms=None)
     assert found.certificate != stolen.hex()
     assert "complete" == rotate(hanoi, after, SystemClock()).step
+
+
+def test_the_overlap_that_was_asked_for_stays(exchange: Path, hanoi: Path) -> None:
+    """What was given first holds for later runs and for whoever only looks, until something else is given."""
+    asked = [
+        go_on(exchange, overlap_ms=10 * DAY_MS).overlap_ms,
+        go_on(exchange).overlap_ms,
+        rotation_state(load_settings(hanoi), directory(exchange), SystemClock().now_ms()).overlap_ms,
+        go_on(exchange, overlap_ms=36 * 60 * 60 * 1000).overlap_ms,
+        go_on(exchange, overlap_ms=0).overlap_ms,
+        go_on(exchange).overlap_ms,
+    ]
+    publish(exchange, go_on(exchange))
+    go_on(exchange)
+
+    assert [10 * DAY_MS] * 3 + [36 * 60 * 60 * 1000, None, None] == asked
+    assert "next_overlap_minutes" not in (hanoi / "docbus.toml").read_text("utf-8")
+    assert DEFAULT_OVERLAP_MS == go_on(exchange, again=True).overlap_ms
+
+
+def test_a_revoked_key_has_no_overlap(exchange: Path, hanoi: Path) -> None:
+    """Whether it is revoked before the rotation begins or while it waits, none is proposed for it any more."""
+    first = go_on(exchange, overlap_ms=10 * DAY_MS)
+    revoke(exchange, signer_of_settings(load_settings(hanoi)).certificate)
+
+    waiting = go_on(exchange)
+
+    assert (10 * DAY_MS, None) == (first.overlap_ms, waiting.overlap_ms)
+    with pytest.raises(DirectoryError, match="no certificate that an overlap could let sign on") as refused:
+        publish(exchange, waiting)
+    assert "--overlap" in (refused.value.hint or "")
+    publish(exchange, waiting, overlap_ms=None)
+    assert "complete" == go_on(exchange).step
+
+
+def test_requests_are_gone_once_they_are_granted(exchange: Path, hanoi: Path) -> None:
+    """The next rotation's request is the only one, so that a pattern on the command line finds it alone."""
+    first = publish(exchange, go_on(exchange))
+    go_on(exchange)
+    after = [path.name for path in hanoi.glob("*.join")]
+
+    second = go_on(exchange, again=True)
+
+    assert first.position > 0
+    assert ["H26.join"] == after
+    assert [second.request] == list(hanoi.glob("H26-*.join"))
 
 
 @pytest.mark.parametrize("profile", [Profile.RSA_PSS_SHA256, Profile.ED25519])
