@@ -12,6 +12,7 @@ from docbus.clock import format_time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from docbus.audit.destroyed_keys import AuditedDestruction
     from docbus.audit.findings import Finding
     from docbus.audit.report import ReplayReport, StreamSummary
     from docbus.audit.time_stamps import DirectoryStamps
@@ -48,6 +49,16 @@ def tables(report: ReplayReport) -> tuple[Table, ...]:
             "Could not be read",
             ("topic", "from offset", "code", "what"),
             [(u.topic, "" if u.offset is None else str(u.offset), u.code, u.text) for u in report.unreadable],
+        ),
+        _table(
+            "Destroyed decryption keys, by the agencies' own acts",
+            ("agency", "key", "retired by entry", "at", "by", "reason", "outcome"),
+            [_destroyed(one) for one in report.destroyed_keys.records],
+        ),
+        _table(
+            "Ledgers that could not be read for them",
+            ("agency", "what"),
+            [(agency, text) for agency, text in report.destroyed_keys.unread],
         ),
         _table(
             "Findings",
@@ -158,6 +169,18 @@ def _wrong(stream: StreamSummary) -> str:
         if number:
             parts.append(f"{number:,} {what}")
     return "; ".join(parts)
+
+
+def _destroyed(one: AuditedDestruction) -> tuple[str, ...]:
+    return (
+        one.agency,
+        "" if one.key is None else f"{one.key[:16]}…",
+        "" if one.retired_by is None else str(one.retired_by),
+        "" if one.made_at is None else format_time(one.made_at),
+        one.operator or "",
+        one.reason or "",
+        f"{one.outcome} ({one.code})" if one.code else one.outcome,
+    )
 
 
 def _finding(found: Finding) -> tuple[str, ...]:

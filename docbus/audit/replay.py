@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from docbus.audit.assembly import Assembly
 from docbus.audit.bounds import AtTime, Bounding
+from docbus.audit.destroyed_keys import audit_destroyed_keys
 from docbus.audit.findings import (
     BEGINNING_GONE,
     DIRECTORY_BROKEN,
@@ -151,6 +152,7 @@ class Replay:
         asked = self._asked(await self._read_directory())
         inboxes = Inboxes(await self._bounding.inboxes(asked))
         snapshot = await self._read_directory()
+        destroyed = await audit_destroyed_keys(self._transport, asked, snapshot, self._verifier)
         reducer = Reducer(inboxes, snapshot, as_of_ms=as_of)
         for inbox in reducer.inboxes.all:
             if inbox.start == inbox.end:
@@ -174,6 +176,7 @@ class Replay:
             as_of=as_of,
             seconds=round(self._clock.monotonic() - self._began, 3),
             time_stamps=judge_directory(snapshot, self._anchors, policy=self._policy),
+            destroyed_keys=destroyed,
             unreadable=tuple(sorted(self._unreadable, key=lambda found: (found.topic, found.partition or 0))),
             audit=report,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from docbus.audit.destroyed_keys import DestroyedKeys
     from docbus.audit.findings import Finding
     from docbus.audit.ranges import Range
     from docbus.audit.time_stamps import DirectoryStamps
@@ -204,6 +205,7 @@ class ReplayReport:
         as_of: Milliseconds since 1970 UTC against which the age of receipts was measured.
         seconds: How long it took.
         time_stamps: What the time stamps in the directory prove; they are no part of the verdict.
+        destroyed_keys: Decryption keys that agencies say they have destroyed; likewise.
         unreadable: What could not be read.
         audit: What the records say.
     """
@@ -216,6 +218,7 @@ class ReplayReport:
     as_of: int
     seconds: float
     time_stamps: DirectoryStamps
+    destroyed_keys: DestroyedKeys
     unreadable: tuple[Unreadable, ...]
     audit: AuditReport
 

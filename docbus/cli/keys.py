@@ -14,6 +14,7 @@ from docbus.identity.profile_names import ProfileName
 
 if TYPE_CHECKING:
     from docbus.client.rotation import Rotation
+    from docbus.consumers.key_destructions import ReadDestruction
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.settings import Settings
 
@@ -33,6 +34,7 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
     Of a signing key it is known when this folder last sealed with it; of a decryption key nobody notes its use.
     """
     session = begin(context)
+    from docbus.client.destroyed_keys import destroyed_keys
     from docbus.client.destruction import destructions
     from docbus.client.key_listing import listed_keys
     from docbus.client.local import open_state
@@ -42,7 +44,8 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
     settings = session.settings()
     directory = directory_of(session, settings)
     with open_state(settings) as database:
-        destroyed, sealed = database.read_now(destructions), database.read_now(last_sealed)
+        noted, sealed = database.read_now(destructions), database.read_now(last_sealed)
+    destroyed = destroyed_keys(noted, _in_ledger(session, settings, directory))
     found = listed_keys(settings, directory, sealed, now_ms=SystemClock().now_ms())
     if output is Form.JSON:
         write_json({"keys": found, "destroyed": destroyed})
@@ -77,9 +80,36 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
     if destroyed:
         line()
         table(
-            ("destroyed", "at", "by", "reason"),
-            [(f"{one.fingerprint[:SHOWN_DIGITS]}…", when(one.at), one.operator, one.reason) for one in destroyed],
+            ("destroyed", "at", "by", "signed act", "reason"),
+            [
+                (
+                    f"{one.fingerprint[:SHOWN_DIGITS]}…",
+                    when(one.at),
+                    one.operator,
+                    "not seen in the ledger" if one.offset is None else f"ledger {one.offset}",
+                    one.reason,
+                )
+                for one in destroyed
+            ],
         )
+
+
+def _in_ledger(session: Session, settings: Settings, directory: TrustSnapshot | None) -> list[ReadDestruction]:
+    """Return the agency's signed acts about destroyed keys; none if they cannot be read, which is said."""
+    from docbus.client.destroyed_keys import destructions_in_ledger
+    from docbus.errors import TransportError, WaitTimeoutError
+
+    if directory is None:
+        return []
+    try:
+        read = session.run(destructions_in_ledger(settings, directory))
+    except (TransportError, WaitTimeoutError) as error:
+        session.warn(f"the ledger topic cannot be read for signed acts: {error.text}")
+        return []
+    for one in read:
+        if one.digest is None:
+            session.warn(f"ledger {one.offset} says that a key is destroyed, and is not believed: {one.detail}")
+    return read
 
 
 @app.command(
@@ -214,6 +244,7 @@ def destroy(
 ) -> None:
     """Destroy a decryption key that a rotation has retired: it is overwritten, removed, and named no more.
 
+    First a signed act about it goes into the agency's ledger topic, for auditors.
     What others have encrypted to it and is not opened yet, on the brokers, in quarantine or in a backup, cannot be
     opened any more by anybody. What is filed stays as it is.
     """
@@ -221,6 +252,7 @@ def destroy(
     import sys
 
     session = begin(context)
+    from docbus.client.destroyed_keys import append_to_ledger
     from docbus.client.destruction import destroy as destroy_key
     from docbus.client.directory_now import directory_now
     from docbus.client.local import open_state
@@ -240,12 +272,15 @@ def destroy(
             snapshot=directory,
             database=database,
             clock=SystemClock(),
+            append=lambda value: session.run(append_to_ledger(settings, value)),
             now=now,
         )
     if output is Form.JSON:
         write_json(done)
         return
-    pairs({"destroyed": done.fingerprint, "was in": done.path, "retired by entry": str(done.retired_by)})
+    pairs(
+        {"destroyed": done.fingerprint, "was in": done.path, "retired by entry": str(done.retired_by), "act": done.act}
+    )
     session.note(
         "What was encrypted to it and is not opened yet cannot be opened any more. Copies in backups, and what a disk"
         " keeps of overwritten blocks, are for you to destroy."

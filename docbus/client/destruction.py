@@ -1,24 +1,35 @@
 """Destroying an old decryption key on purpose: what was encrypted to it, and is not opened yet, opens never again.
 
-The order is such that a process may die anywhere: first it is noted what is to be destroyed, then the settings name it
-no more, so that nobody needs the file, and then the file is overwritten and taken away. Given again, the command goes
-on from the note.
+The order is such that a process may die anywhere: first it is noted what is to be destroyed, with the signed act that
+says so; then the act goes into the agency's ledger topic; then the settings name the key no more, so that nobody needs
+the file; and then the file is overwritten and taken away. Given again, the command goes on from the note: the same act
+may be stored twice then, and counts once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from docbus.client.connect import agency_id
+from docbus.client.folder_keys import FolderKeys
 from docbus.client.key_folders import LOCK_NAME
 from docbus.client.settings_file import edit_keys
-from docbus.errors import ConfigurationError, KeyDestructionError
+from docbus.envelope.envelope import decode_envelope
+from docbus.envelope.key_destruction import (
+    NONCE_BYTES,
+    VERSION,
+    KeyDestruction,
+    destruction_digest,
+    seal_destruction,
+)
+from docbus.errors import ConfigurationError, IndeterminateError, KeyDestructionError, VerificationError
 from docbus.identity.encryption import open_decrypter
 from docbus.identity.keyfile import path_of
 from docbus.limits import MAX_ACT_REASON_BYTES, MAX_CLOCK_SKEW_MS, MAX_OPERATOR_BYTES
@@ -26,9 +37,12 @@ from docbus.settings import load_settings
 from docbus.storage.content import sync_path
 from docbus.storage.locks import hold
 from docbus.transport.topics import CONTENT_RETENTION_MS, INBOX_RETENTION_MS
+from docbus.verification.key_destructions import verify_destruction
+from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     from docbus.clock import Clock
     from docbus.identity.snapshot import TrustSnapshot
@@ -41,7 +55,7 @@ MIN_FINGERPRINT_DIGITS = 8
 """Hex digits by which a key is named at least: nobody has two keys of which they are the same."""
 NEEDED_MS = max(INBOX_RETENTION_MS, CONTENT_RETENTION_MS)
 """Milliseconds for which an envelope, or large content that belongs to it, may wait on the brokers to be opened."""
-_DESTROYED = "destroyed:"
+_DESTROYED, _ACT = "destroyed:", "act-of-destroyed:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +70,8 @@ class Destruction:
         reason: Why, in the operator's words.
         retired_by: Directory entry from which on nobody encrypts to it.
         finished: Whether the file is gone.
+        act: Digest of the signed act, in hex; None for one that was destroyed without, as that of a closed agency.
+        signed: Whether the act is in the ledger topic.
     """
 
     fingerprint: str
@@ -65,6 +81,8 @@ class Destruction:
     reason: str
     retired_by: int
     finished: bool = False
+    act: str | None = None
+    signed: bool = False
 
 
 def destroy(
@@ -76,6 +94,7 @@ def destroy(
     snapshot: TrustSnapshot,
     database: Database,
     clock: Clock,
+    append: Callable[[bytes], object],
     now: bool = False,
 ) -> Destruction:
     """Destroy a retired decryption key; blocks.
@@ -88,17 +107,20 @@ def destroy(
         snapshot: The directory as it is now.
         database: Where it is noted.
         clock: For the time until which the key is needed.
+        append: Stores a record in the agency's ledger topic durably, or raises.
         now: Do not wait until nothing can come any more that needs it.
 
     Raises:
-        KeyDestructionError: No such key, or one that is needed; nothing was changed.
+        KeyDestructionError: No such key, or one that is needed, or the act would not be believed; nothing was changed.
+        DocbusError: The act could not be signed, and nothing was changed; or it could not be stored, and the key is
+            there still: the command goes on when it is given again.
         ConfigurationError: The settings cannot be changed, or the file cannot be overwritten.
         StorageError: It could not be noted; nothing was changed.
         LockedError: Another process changes the keys of this folder.
     """
     _check_words(reason, operator)
     with hold(folder / LOCK_NAME, "changing keys", clock):
-        return _destroy(folder, fingerprint, reason, operator, snapshot, database, clock, now=now)
+        return _destroy(folder, fingerprint, reason, operator, snapshot, database, clock, append, now=now)
 
 
 def _destroy(  # noqa: PLR0917 - as its caller was told
@@ -109,6 +131,7 @@ def _destroy(  # noqa: PLR0917 - as its caller was told
     snapshot: TrustSnapshot,
     database: Database,
     clock: Clock,
+    append: Callable[[bytes], object],
     *,
     now: bool,
 ) -> Destruction:
@@ -127,11 +150,19 @@ def _destroy(  # noqa: PLR0917 - as its caller was told
             reason=reason,
             retired_by=retired_by,
         )
+        value = _act(settings, begun, snapshot, clock)
+        if value is not None:
+            begun = replace(begun, act=destruction_digest(decode_envelope(value).statement).hex())
         noted = begun
-        database.write_now(lambda connection: _note(connection, noted))
+        database.write_now(lambda connection: _note(connection, noted, value))
+    if begun.act is not None and not begun.signed:
+        append(database.read_now(partial(_noted_act, begun.fingerprint)))
+        begun = replace(begun, signed=True)
+        signed = begun
+        database.write_now(lambda connection: _note(connection, signed))
     _forget(settings, Path(begun.path))
     _overwrite(Path(begun.path))
-    finished = Destruction(**(asdict(begun) | {"finished": True}))
+    finished = replace(begun, finished=True)
     database.write_now(lambda connection: _note(connection, finished))
     log.warning("key.destroyed", fingerprint=finished.fingerprint, operator=finished.operator, reason=finished.reason)
     return finished
@@ -152,11 +183,52 @@ def _check_words(reason: str, operator: str) -> None:
             )
 
 
-def _note(connection: sqlite3.Connection, what: Destruction) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO outbox (name, value) VALUES (?, ?)",
-        (_DESTROYED + what.fingerprint, json.dumps(asdict(what), ensure_ascii=False)),
+def _act(settings: Settings, begun: Destruction, snapshot: TrustSnapshot, clock: Clock) -> bytes | None:
+    """Return the signed act; None for a closed agency, which may sign nothing, and whose end the directory has."""
+    own = agency_id(settings)
+    agency = snapshot.agency(own)
+    if agency is not None and agency.closed_at is not None:
+        return None
+    signer = FolderKeys(settings, clock).signer(snapshot)
+    value = seal_destruction(
+        KeyDestruction(
+            version=VERSION,
+            environment=settings.exchange.environment,
+            agency=own,
+            certificate=signer.certificate,
+            directory_position=snapshot.position,
+            directory_hash=snapshot.head,
+            made_at=begun.at,
+            operator=begun.operator,
+            key=bytes.fromhex(begun.fingerprint),
+            retired_by=begun.retired_by,
+            reason=begun.reason,
+            nonce=os.urandom(NONCE_BYTES),
+        ),
+        signer,
     )
+    try:
+        verify_destruction(Verifier(), value, agency=own, snapshot=snapshot)
+    except (VerificationError, IndeterminateError) as error:
+        raise KeyDestructionError(
+            f"the act that says so would not be believed: {error.text}",
+            hint="A key is destroyed under a signing key that is in force; see `docbus keys rotate --status`.",
+        ) from error
+    return value
+
+
+def _note(connection: sqlite3.Connection, what: Destruction, act: bytes | None = None) -> None:
+    rows: list[tuple[str, str | bytes]] = [
+        (_DESTROYED + what.fingerprint, json.dumps(asdict(what), ensure_ascii=False))
+    ]
+    if act is not None:
+        rows.append((_ACT + what.fingerprint, act))
+    connection.executemany("INSERT OR REPLACE INTO outbox (name, value) VALUES (?, ?)", rows)
+
+
+def _noted_act(fingerprint: str, connection: sqlite3.Connection) -> bytes:
+    (value,) = connection.execute("SELECT value FROM outbox WHERE name = ?", (_ACT + fingerprint,)).fetchone()
+    return bytes(value)
 
 
 def _begun(database: Database, fingerprint: str) -> Destruction | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
-from docbus.envelope.batch import sign_root
-from docbus.envelope.envelope import Proof, put_back, put_front, put_payload_type
+from docbus.envelope.ledger_batch import seal_for_ledger
 from docbus.errors import MalformedError
 from docbus.limits import (
     MAX_ACT_REASON_BYTES,
@@ -21,7 +20,6 @@ from docbus.limits import (
 )
 from docbus.wire.avro import Schema, definition_of
 from docbus.wire.pae import ACT_TYPE, leaf_digest
-from docbus.wire.tree import levels, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,15 +112,7 @@ def seal_acts(acts: Sequence[Act], signer: Signer) -> list[bytes]:
     Raises:
         MalformedError: A field is beyond its limit.
     """
-    encoded = [encode_act(act) for act in acts]
-    leaves = [act_digest(one) for one in encoded]
-    tree = levels(leaves)
-    signatures = sign_root(signer, len(leaves), tree[-1][0])
-    payload_type, back = put_payload_type(PAYLOAD_TYPE), put_back(None)
-    return [
-        put_front(one, Proof(len(leaves), index, path_of(tree, index)), payload_type, signatures, 0) + back
-        for index, one in enumerate(encoded)
-    ]
+    return seal_for_ledger(ACT_TYPE, [encode_act(act) for act in acts], signer)
 
 
 def _check(act: Act) -> None:

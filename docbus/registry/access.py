@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OURS = f"{topics.PREFIX}."
 INBOXES = f"{OURS}{topics.INBOX}."
+LEDGERS = f"{OURS}{topics.LEDGER}."
 CONTENTS = f"{OURS}{topics.CONTENT}."
 USER = "User:"
 NO_QUOTA = Quota(None, None)
@@ -59,7 +60,7 @@ class AccessTerms:
         agencies: Principal of an agency, with ``{name}`` for its id as in topics' names, such as ``vn.H37.02.02``, or
             ``{code}`` for its code.
         registrars: Principals that publish in the directory.
-        auditors: Principals that read the directory and all inboxes.
+        auditors: Principals that read the directory, all inboxes and all ledgers.
         quota: What each agency may write and read.
     """
 
@@ -93,6 +94,7 @@ def intended(snapshot: TrustSnapshot, terms: AccessTerms) -> dict[str, list[Perm
             (
                 Permission(principal, Operation.READ, Resource.TOPIC, topics.DIRECTORY),
                 Permission(principal, Operation.READ, Resource.TOPIC, INBOXES, prefixed=True),
+                Permission(principal, Operation.READ, Resource.TOPIC, LEDGERS, prefixed=True),
             )
         )
     return found

@@ -10,6 +10,7 @@ RECIPIENTS_TYPE = b"application/vnd.docbus.recipients.v1"
 DIRECTORY_TYPE = b"application/vnd.docbus.directory.v1"
 JOIN_TYPE = b"application/vnd.docbus.join.v1"
 ACT_TYPE = b"application/vnd.docbus.act.v1"
+DESTRUCTION_TYPE = b"application/vnd.docbus.key-destruction.v1"
 SIGNED_BATCH_TYPE = b"application/vnd.docbus.signed-batch.v1"
 TIME_STAMP_TYPE = b"application/vnd.docbus.time-stamp.v1"
 

@@ -1,4 +1,4 @@
-"""Builds ``trust``, ``envelope`` and ``act`` of ``tests/vectors``; see README.md there for what is promised.
+"""Builds ``trust``, ``envelope``, ``act`` and ``key-destruction`` of ``tests/vectors``; its README.md says what for.
 
 ``python -m tests.vectors.build_vectors`` writes the same bytes every time. ``--draw`` may also draw randomness that is
 not in ``drawn.json`` yet and make keys that are missing. ``--check`` writes nothing and names what differs.
@@ -22,6 +22,7 @@ from tests.vectors.building import (
     standing,
 )
 from tests.vectors.building.acts import ActVectors
+from tests.vectors.building.destructions import DestructionVectors
 from tests.vectors.building.drawn import Drawn
 from tests.vectors.building.failing import Failing
 from tests.vectors.building.valid import Valid
@@ -30,6 +31,7 @@ from tests.vectors.building.world import World
 FOLDER = Path(__file__).parent
 ENVELOPES = "envelope"
 ACTS = "act"
+DESTRUCTIONS = "key-destruction"
 TRUST = "trust"
 DRAWN = "drawn.json"
 
@@ -70,13 +72,18 @@ def build(*, may_draw: bool = False) -> dict[str, bytes]:
             files[path] = content
     for act in ActVectors(world).vectors:
         files |= {f"{ACTS}/{act.name}/{name}": content for name, content in act.files().items()}
+    for destruction in DestructionVectors(world).vectors:
+        files |= {f"{DESTRUCTIONS}/{destruction.name}/{name}": one for name, one in destruction.files().items()}
     files[DRAWN] = drawn.content()
     return files
 
 
 def differences(built: dict[str, bytes]) -> list[str]:
     """Return the paths that are missing, different, or there and not built."""
-    candidates = [FOLDER / DRAWN, *(path for name in (ENVELOPES, ACTS, TRUST) for path in (FOLDER / name).rglob("*"))]
+    candidates = [
+        FOLDER / DRAWN,
+        *(path for name in (ENVELOPES, ACTS, DESTRUCTIONS, TRUST) for path in (FOLDER / name).rglob("*")),
+    ]
     there = {path.relative_to(FOLDER).as_posix() for path in candidates if path.is_file()}
     changed = {path for path, content in built.items() if path in there and (FOLDER / path).read_bytes() != content}
     return sorted(changed | (there ^ built.keys()))

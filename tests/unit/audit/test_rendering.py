@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from docbus.audit.destroyed_keys import AuditedDestruction, DestroyedKeys
 from docbus.audit.rendering import MAX_ROWS, SHOWN_RANGES, tables, verdict_line
 from docbus.audit.report import AuditReport, ReplayReport, Unreadable, verdict_of
 from docbus.audit.time_stamps import DirectoryStamps
@@ -31,6 +32,7 @@ def replayed(audit: AuditReport, **changed: Any) -> ReplayReport:
         "as_of": NOW_MS,
         "seconds": 1.25,
         "time_stamps": changed.get("time_stamps", NO_STAMPS),
+        "destroyed_keys": changed.get("destroyed_keys", DestroyedKeys(records=(), unread=())),
         "unreadable": unreadable,
         "audit": audit,
     }
@@ -170,3 +172,37 @@ def test_time_stamps_of_the_directory_are_told() -> None:
 def test_without_time_stamps_nothing_is_told() -> None:
     """An exchange that wishes none has no rows about them."""
     assert [] == [name for name, _ in tables(replayed(Log().report()))[0].rows if "stamp" in name]
+
+
+def test_destroyed_keys_are_told() -> None:
+    """Each with its outcome, also one that nobody can read, and the ledgers that could not be read beside them."""
+    passed = AuditedDestruction(
+        agency=A,
+        offset=3,
+        key="ab" * 32,
+        retired_by=7,
+        made_at=NOW_MS,
+        operator="lan",
+        reason="old",
+        outcome="passed",
+        code=None,
+    )
+    odd = AuditedDestruction(
+        agency=A,
+        offset=4,
+        key=None,
+        retired_by=None,
+        made_at=None,
+        operator=None,
+        reason=None,
+        outcome="failed",
+        code="statement_malformed",
+    )
+    found = replayed(Log().report(), destroyed_keys=DestroyedKeys(records=(passed, odd), unread=((B, "not allowed"),)))
+
+    keys, unread = [one for one in tables(found) if "estroyed" in one.title or "Ledgers" in one.title]
+
+    assert ("abababababababab…", "7", "lan", "old", "passed") == tuple(keys.rows[0][at] for at in (1, 2, 4, 5, 6))
+    assert ("", "failed (statement_malformed)") == (keys.rows[1][1], keys.rows[1][6])
+    assert ((B, "not allowed"),) == unread.rows
+    assert "valid" == found.verdict

@@ -129,7 +129,12 @@ def test_old_key_is_destroyed_on_demand(exchange: Path, docbus: Docbus) -> None:
     found = shown(docbus)
     assert old not in {key["fingerprint"] for key in found["keys"]}
     assert [(old, "it is old")] == [(one["fingerprint"], one["reason"]) for one in found["destroyed"]]
-    assert old[:SHOWN_DIGITS] in docbus("-C", "H26", "keys", "show").out
+    (destroyed,) = found["destroyed"]
+    assert (done.json["act"], 0) == (destroyed["act"], destroyed["offset"])
+    table = docbus("-C", "H26", "keys", "show").out
+    assert (old[:SHOWN_DIGITS] in table, "ledger 0" in table) == (True, True)
+    replayed = docbus("-C", "auditor", "replay", "--output", "json").json
+    assert [(old, "passed")] == [(one["key"], one["outcome"]) for one in replayed["destroyed_keys"]["records"]]
     assert 0 == docbus("-C", "H26", "publish", "letter.txt", "--to", "H37.02.02").code
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from docbus.client.connect import decrypters_of_settings
+from docbus.audit.replay import Replay
+from docbus.client.connect import decrypters_of_settings, open_registrar, signer_of_settings, started_transport
+from docbus.client.destroyed_keys import append_to_ledger, destroyed_keys, destructions_in_ledger
 from docbus.client.destruction import MIN_FINGERPRINT_DIGITS, NEEDED_MS, Destruction, destroy, destructions
 from docbus.client.local import open_state
 from docbus.client.rotation import rotate
 from docbus.clock import SystemClock
-from docbus.errors import KeyDestructionError
+from docbus.errors import BrokerUnavailableError, KeyDestructionError
 from docbus.limits import MAX_ACT_REASON_BYTES, MAX_CLOCK_SKEW_MS, MAX_OPERATOR_BYTES
 from docbus.settings import load_settings
-from tests.support.dying import dies_at
-from tests.support.rotating import HANOI, At, directory, publish
+from tests.support.dying import DIED, dies_at
+from tests.support.rotating import HANOI, At, directory, publish, revoke
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from docbus.audit.report import ReplayReport
+    from docbus.consumers.key_destructions import ReadDestruction
     from docbus.identity.snapshot import TrustSnapshot
 
 
@@ -40,7 +46,13 @@ def fingerprints(folder: Path) -> list[str]:
 
 def give(folder: Path, fingerprint: str, snapshot: TrustSnapshot | None = None, **more: Any) -> Destruction:
     """Give the command."""
-    told = {"reason": "it is old", "operator": "an", "clock": SystemClock(), "now": True} | more
+    told = {
+        "reason": "it is old",
+        "operator": "an",
+        "clock": SystemClock(),
+        "now": True,
+        "append": lambda value: asyncio.run(append_to_ledger(load_settings(folder), value)),
+    } | more
     with open_state(load_settings(folder)) as database:
         return destroy(folder, fingerprint, snapshot=snapshot or directory(folder.parent), database=database, **told)
 
@@ -176,3 +188,148 @@ def test_death_at_any_change_is_gone_on_from(rotated: Path, tmp_path: Path) -> N
         shutil.rmtree(folder.parent)
 
     assert number > 5
+
+
+def read(folder: Path) -> list[ReadDestruction]:
+    """Return the acts about destroyed keys in the agency's ledger topic."""
+    return asyncio.run(destructions_in_ledger(load_settings(folder), directory(folder.parent)))
+
+
+def test_a_signed_act_says_so(rotated: Path) -> None:
+    """It names key, entry, operator and reason, passes, and is in the ledger topic before anything is destroyed."""
+    _, old = fingerprints(rotated)
+    file, there = rotated / "keys" / "encryption.pem", []
+
+    def append(value: bytes) -> None:
+        there.append((file.exists(), fingerprints(rotated)[-1]))
+        asyncio.run(append_to_ledger(load_settings(rotated), value))
+
+    done = give(rotated, old, append=append)
+
+    (act,) = read(rotated)
+    assert act.destruction is not None
+    assert act.digest is not None
+    assert [(True, old)] == there
+    assert ("passed", (), done.act, True) == (act.verdict, act.findings, act.digest.hex(), done.signed)
+    assert (old, done.retired_by, "an", "it is old", done.at) == (
+        act.destruction.key.hex(),
+        act.destruction.retired_by,
+        act.destruction.operator,
+        act.destruction.reason,
+        act.destruction.made_at,
+    )
+
+
+def test_without_the_ledger_nothing_is_destroyed(rotated: Path) -> None:
+    """While the act cannot be stored the key is there; given again, the same act is stored and the key destroyed."""
+    current, old = fingerprints(rotated)
+    offered: list[bytes] = []
+
+    def away(value: bytes) -> None:
+        offered.append(value)
+        raise BrokerUnavailableError("no broker answers")
+
+    for _ in range(2):
+        with pytest.raises(BrokerUnavailableError):
+            give(rotated, old, append=away)
+    assert [current, old] == fingerprints(rotated)
+
+    done = give(rotated, old, reason="another reason")
+
+    assert 1 == len(set(offered))
+    assert [done.act] == [one.digest.hex() for one in read(rotated) if one.digest is not None]
+    assert ("it is old", [current]) == (done.reason, fingerprints(rotated))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_death_beside_the_act_makes_no_second_one(rotated: Path, when: str) -> None:
+    """If the process dies just before or after it has stored the act, one act is there in the end, and no key."""
+    current, old = fingerprints(rotated)
+    snapshot = directory(rotated.parent)
+
+    def die(value: bytes) -> None:
+        if when == "after":
+            asyncio.run(append_to_ledger(load_settings(rotated), value))
+        os._exit(DIED)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            give(rotated, old, snapshot, append=die)
+        finally:
+            os._exit(1)
+    assert DIED == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert [current, old] == fingerprints(rotated)
+
+    done = give(rotated, old)
+
+    assert [done.act] == [one.digest.hex() for one in read(rotated) if one.digest is not None]
+    assert [current] == fingerprints(rotated)
+
+
+def test_under_a_revoked_key_no_key_is_destroyed(rotated: Path) -> None:
+    """Nobody would believe the act; what is to be done first is said, and nothing changes."""
+    _, old = fingerprints(rotated)
+    settings = load_settings(rotated)
+    revoke(rotated.parent, signer_of_settings(settings).certificate)
+    for digest in directory(rotated.parent).agency("vn:H26").certificates[:1]:  # type: ignore[union-attr] # it is there
+        revoke(rotated.parent, digest)
+
+    with pytest.raises(KeyDestructionError, match="would not be believed: revoked") as refused:
+        give(rotated, old)
+
+    assert "docbus keys rotate" in (refused.value.hint or "")
+    assert [] == noted(rotated) == read(rotated)
+    assert old in fingerprints(rotated)
+
+
+def test_a_closed_agency_destroys_without_an_act(rotated: Path) -> None:
+    """It may sign nothing any more, and has keys that are to go; its own note stays."""
+
+    async def close() -> None:
+        async with open_registrar(rotated.parent / "registrar", clock=SystemClock()) as registrar:
+            await registrar.close("H26", reason="merged")
+
+    asyncio.run(close())
+    current, _ = fingerprints(rotated)
+
+    done = give(rotated, current)
+
+    assert (None, False, True) == (done.act, done.signed, done.finished)
+    assert [] == read(rotated)
+    assert [None] == [one.offset for one in destroyed_keys(noted(rotated), [])]
+
+
+def test_another_folder_knows_of_it_by_the_act(rotated: Path) -> None:
+    """Where the folder's own notes are lost, the ledger topic says what was destroyed; what both know stands once."""
+    _, old = fingerprints(rotated)
+    done = give(rotated, old)
+    acts = read(rotated)
+
+    (both,), (lost,) = destroyed_keys(noted(rotated), acts), destroyed_keys([], acts)
+
+    assert (old, done.act, acts[0].offset) == (both.fingerprint, both.act, both.offset)
+    assert (old, done.act, acts[0].offset, "it is old") == (lost.fingerprint, lost.act, lost.offset, lost.reason)
+    assert (str(rotated / "keys" / "encryption.pem"), None) == (both.path, lost.path)
+
+
+def test_a_replay_lists_what_was_destroyed(rotated: Path) -> None:
+    """An auditor without keys finds the act, verified; it changes no verdict."""
+    settings = load_settings(rotated.parent / "auditor")
+
+    async def replay() -> ReplayReport:
+        async with started_transport(settings) as transport:
+            return await Replay(transport, settings.exchange.genesis_bytes, SystemClock()).run()
+
+    before = asyncio.run(replay())
+    _, old = fingerprints(rotated)
+    give(rotated, old)
+    after = asyncio.run(replay())
+
+    assert () == before.destroyed_keys.records
+    assert [("vn:H26", old, "passed", None)] == [
+        (one.agency, one.key, one.outcome, one.code) for one in after.destroyed_keys.records
+    ]
+    assert before.verdict == after.verdict
+    assert [] == [*before.destroyed_keys.unread, *after.destroyed_keys.unread]

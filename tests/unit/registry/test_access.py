@@ -78,7 +78,7 @@ def test_registrar_and_auditor_have_their_own(builder: DirectoryBuilder) -> None
     assert {(READ, "docbus.directory"), (WRITE, "docbus.directory")} == {
         (one.operation, one.name) for one in found["User:registrar"]
     }
-    assert {("docbus.directory", False), ("docbus.inbox.", True)} == {
+    assert {("docbus.directory", False), ("docbus.inbox.", True), ("docbus.ledger.", True)} == {
         (one.name, one.prefixed) for one in found["User:auditor"] if one.operation is READ
     }
     assert {READ} == {one.operation for one in found["User:auditor"]}

@@ -93,6 +93,8 @@ ISSUED = 18
 """Its certificates are granted: that of ``FORESTRY``, and one for three years, which no verifier believes."""
 ISSUED_TOO_LONG = 19
 AUTHORITY_ENDED = 20
+HANOI_KEY_RETIRED = 21
+"""Hanoi's first encryption key is retired, and others encrypt to its second."""
 DAY_MS = 24 * 60 * 60 * 1000
 _RSA_BITS = 2048
 
@@ -252,6 +254,15 @@ class World:
         self._append(self._grant(FORESTRY))
         self._append(self._grant(FISHERIES))
         self._append(entries.AuthorityEnd(authority=sha256(self._authority.certificate).digest(), reason="superseded"))
+        self._append(
+            entries.KeyRotation(
+                agency=HANOI,
+                signing=None,
+                encryption=entries.EncryptionKey(suite=SUITE_2026, public_key=self.second.encrypter.raw),
+                retire_signing=(),
+                retire_encryption=(self.parties[HANOI].encrypter.digest,),
+            )
+        )
 
     def _grant(self, agency: str) -> entries.AgencyGrant:
         party = self.parties[agency]
