@@ -148,6 +148,8 @@ def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation 
     _held(position, agency.id, rotation.retire_encryption, open_keys)
     granted = _signing(state, position, agency.id, rotation.signing) if rotation.signing else None
     encrypter = _encryption(state, position, rotation.encryption) if rotation.encryption else None
+    if encrypter is not None:
+        _new_to(position, agency, encrypter)
     retires_at = rotation.retires_at if isinstance(rotation, entries.KeyOverlap) else None
     if isinstance(rotation, entries.KeyOverlap):
         check_overlap(position, rotation, state.applied_at, [held[digest] for digest in rotation.retire_signing])
@@ -264,11 +266,19 @@ def _encryption(state: DirectoryState, position: int, encryption: entries.Encryp
         encrypter = Encrypter(encryption.public_key, state.shelf)
     except IdentityError as error:
         raise refusal(position, "encryption_key_fit", error.text) from error
-    if encrypter.digest in state.encryption_keys:
+    return encrypter
+
+
+def _new_to(position: int, agency: Agency, encrypter: Encrypter) -> None:
+    """Return unless an agency has had an encryption key before; another agency may have it in its grant.
+
+    Nobody proves to have the private half, so that whoever was first with a public key must not keep its owner out
+    (ADR 0032).
+    """
+    if any(known.digest == encrypter.digest for known, _, _ in agency.encrypters):
         raise refusal(
             position, "encryption_key_once", f"{encrypter.digest.hex()[:16]}… was granted before; a new one is needed"
         )
-    return encrypter
 
 
 def _canonical(position: int, agency_id: str) -> None:

@@ -34,7 +34,7 @@ RULES: dict[str, str] = {
     "signing_key_one_agency": "A signing key, by whatever certificate, is granted to one agency ever.",
     "signing_key_not_revoked": "A signing key that was revoked is not granted again.",
     "encryption_key_fit": "An encryption key has the form of its suite.",
-    "encryption_key_once": "An encryption key is granted once, ever.",
+    "encryption_key_once": "An encryption key is granted to an agency once, ever.",
     "agency_known": "Only an agency that was granted a code can be changed.",
     "agency_open": "A closed agency is not changed.",
     "rotation_changes": "A rotation grants or retires something.",

@@ -109,6 +109,10 @@ class TrustSnapshot:
             if found is not None:
                 yield found
 
+    def has_encryption_key(self, digest: bytes) -> bool:
+        """Tell whether an encryption key, by its digest, was granted to anybody, as far as the directory was read."""
+        return digest in self._state.encryption_keys
+
     def alias(self, alias: str) -> str | None:
         """Return the canonical id of the agency that has this canonical id as an alias."""
         found = self._state.aliases.get(alias)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from docbus.clock import SystemClock
@@ -10,6 +11,7 @@ from docbus.errors import DirectoryError
 from docbus.identity import entries
 from docbus.identity.agency import AgencyId
 from docbus.identity.authorities import check_issuer
+from docbus.identity.encryption import Encrypter
 from docbus.identity.join import CheckedJoinRequest, verify_join_request
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import DEFAULT_PARTITIONS
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from docbus.identity.signing import RegistrarSigner
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
+
+SHOWN_HOLDERS = 3
+"""Other agencies with the same encryption key that a warning names."""
 
 
 class Registrar(Standing, NamingAuthorities):
@@ -116,6 +121,13 @@ class Registrar(Standing, NamingAuthorities):
             said = check_issuer(der, asked.agency, snapshot.authorities(), at_ms=now_ms)
             if said is not None:
                 checked = replace(checked, warnings=(*checked.warnings, said))
+        holders = _others_with(snapshot, asked.agency, Encrypter(asked.encryption.public_key).digest)
+        if holders:
+            said = (
+                f"the encryption key was granted before, to {', '.join(holders)}: both have the private key, or one of"
+                " them cannot open what is sent to it; ask both whose key it is"
+            )
+            checked = replace(checked, warnings=(*checked.warnings, said))
         return checked
 
     async def grant(
@@ -281,6 +293,18 @@ class Registrar(Standing, NamingAuthorities):
         """
         await self.load()
         return await self._publish(entries.Heartbeat(time_stamp=time_stamp))
+
+
+def _others_with(snapshot: TrustSnapshot, agency: str, key: bytes) -> list[str]:
+    """Return the other agencies to which an encryption key, by its digest, was granted, the first ones."""
+    if not snapshot.has_encryption_key(key):
+        return []
+    found = (
+        one.id
+        for one in snapshot.agencies()
+        if one.id != agency and any(encrypter.digest == key for encrypter, _, _ in one.encrypters)
+    )
+    return list(islice(found, SHOWN_HOLDERS))
 
 
 def _has_no_end(snapshot: TrustSnapshot, digest: bytes) -> bool:

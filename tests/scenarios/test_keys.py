@@ -7,16 +7,34 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docbus.client.connect import signer_of_settings
+from docbus.client.connect import decrypters_of_settings, read_certificate, signer_of_settings
 from docbus.client.founding import found_agency
 from docbus.clock import SystemClock
-from docbus.errors import IdentityError
+from docbus.envelope.envelope import decode_envelope
+from docbus.envelope.keys import KeyRing
+from docbus.errors import IdentityError, KeyFileError, MalformedError
+from docbus.identity.join import make_join_request
+from docbus.registry.provision import apply, intended, plan_for
 from docbus.settings import EmbeddedSettings, load_settings
 from docbus.transport import topics
 from tests.support.hostile import sealed_by
-from tests.support.trial import ENVIRONMENT, EXPRESS, HANOI, PATIENCE, TAY_NINH, id_of, knows, leg_of, letter, opened
+from tests.support.trial import (
+    ENVIRONMENT,
+    EXPRESS,
+    HANOI,
+    PATIENCE,
+    TAY_NINH,
+    id_of,
+    knows,
+    leg_of,
+    letter,
+    opened,
+    until,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.trial import Exchange
 
 
@@ -157,3 +175,63 @@ async def test_running_agency_stops_sealing_when_its_key_ends(exchange: Exchange
     assert "rotation" in (refused.value.hint or "")
     assert "accepted" == state
     assert [] == await exchange.records(topics.inbox(id_of(TAY_NINH)))
+
+
+async def test_a_stolen_public_key_harms_its_thief_alone(exchange: Exchange) -> None:
+    """Whoever is granted another's encryption key first can open nothing; its owner is granted it, and receives.
+
+    What is sent to the thief opens with the owner's key for the thief alone: nobody can pass it on to the owner.
+    """
+    owner, thief = "H37", "H38"
+    folders = {code: _founded(exchange, code) for code in (owner, thief)}
+    settings = {code: load_settings(folder) for code, folder in folders.items()}
+    (key,) = decrypters_of_settings(settings[owner])
+    stolen = make_join_request(
+        signer_of_settings(settings[thief]),
+        environment=ENVIRONMENT,
+        genesis=bytes.fromhex(exchange.genesis),
+        agency=id_of(thief),
+        name="thief",
+        certificate=read_certificate(folders[thief] / "keys" / "certificate.pem"),
+        encryption_key=key.public_key,
+        now_ms=SystemClock().now_ms(),
+    )
+    genuine = (folders[owner] / f"{owner}.join").read_text("ascii")
+    async with exchange.registrar() as registrar, exchange.bus() as bus:
+        await registrar.grant(stolen)
+        granted = await registrar.grant(genuine)
+        await apply(bus, await plan_for(bus, intended(granted.snapshot)))
+
+    async with opened(exchange, HANOI, owner) as (hanoi, agency), hanoi.serving(), agency.serving():
+        await hanoi.publish(letter(), to=[owner, thief], id="to-both")
+        await until(lambda: exchange.ids_filed(owner) == ["to-both"])
+        await until(lambda: _is_sent(exchange, thief))
+    async with exchange.agency(thief) as robber:
+        with pytest.raises(KeyFileError, match="none of the decryption keys"):
+            async with robber.serving():
+                pass
+
+    (record,) = [one for one in await exchange.records(topics.inbox(id_of(thief))) if one.value]
+    envelope = decode_envelope(record.value or b"")
+    assert envelope.keys is not None
+    ring, wrap = KeyRing([key]), envelope.keys.batch_key
+    assert 32 == len(ring.batch_key(wrap, environment=ENVIRONMENT, sender=id_of(HANOI), recipient=id_of(thief)))
+    with pytest.raises(MalformedError):
+        ring.batch_key(wrap, environment=ENVIRONMENT, sender=id_of(HANOI), recipient=id_of(owner))
+
+
+def _founded(exchange: Exchange, code: str) -> Path:
+    """Make the folder of an agency that is not granted yet."""
+    return found_agency(
+        exchange.folder / code,
+        code=code,
+        name=code,
+        environment=ENVIRONMENT,
+        genesis=exchange.genesis,
+        bus=EmbeddedSettings(file=exchange.folder / "bus.db"),
+        clock=SystemClock(),
+    ).folder
+
+
+async def _is_sent(exchange: Exchange, code: str) -> bool:
+    return len(await exchange.records(topics.inbox(id_of(code)))) > 0

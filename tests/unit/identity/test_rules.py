@@ -339,9 +339,9 @@ ATTACKS: dict[str, tuple[str, Callable[[Log], bytes]]] = {
             encryption=replace(log.new.encryption, public_key=log.new.encryption.public_key[:MLKEM_BYTES] + LOW_ORDER)
         ),
     ),
-    "encryption key of another agency": (
+    "encryption key granted again": (
         "encryption_key_once",
-        lambda log: log.granted(encryption=log.open.encryption),
+        lambda log: log.rotation(encryption=log.open.encryption, retire_encryption=()),
     ),
     "rename of nobody": ("agency_known", lambda log: log.value(entries.Rename(agency="vn:H99", name="x"))),
     "revocation for nobody": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -19,7 +20,7 @@ from docbus.errors import (
 from docbus.identity import entries
 from docbus.registry import appending
 from docbus.registry.follow import fetch_directory
-from docbus.registry.publish import Registrar
+from docbus.registry.publish import SHOWN_HOLDERS, Registrar
 from docbus.transport.topics import DIRECTORY
 from tests.support.bus import append_entries, found_bus
 from tests.support.directory import ENVIRONMENT, NOW_MS, Keys, make_keys, make_registrar_signer
@@ -129,6 +130,46 @@ async def test_legacy_code_is_granted_with_a_warning(registrar: Registrar) -> No
     published = await registrar.grant(make_keys("vnlegacy:28.22.H17").join_request(registrar.genesis))
 
     assert 1 == len(published.warnings)
+
+
+async def test_whoever_was_first_with_somebodys_encryption_key_keeps_nobody_out(
+    transport: SqliteTransport, registrar: Registrar
+) -> None:
+    """A thief of a public key is granted it, and its owner as well; the registrar is told with whom to talk."""
+    owner, thief = make_keys("vn:H26"), make_keys("vn:H37")
+    stolen = replace(thief, encryption_key=owner.encryption_key)
+    first = await registrar.grant(stolen.join_request(registrar.genesis))
+
+    second = await registrar.grant(owner.join_request(registrar.genesis))
+
+    assert () == first.warnings
+    (said,) = second.warnings
+    assert "the encryption key was granted before, to vn:H37" in said
+    found = [second.snapshot.agency(agency) for agency in ("vn:H26", "vn:H37")]
+    assert {owner.encryption_key.decrypter().digest} == {one.encrypter.digest for one in found if one is not None}
+
+
+async def test_a_warning_names_a_few_holders(registrar: Registrar) -> None:
+    """However many agencies have the same key, the first ones are named."""
+    owner = make_keys("vn:H26")
+    thieves = [f"vn:H{number}" for number in range(37, 38 + SHOWN_HOLDERS)]
+    for agency in thieves:
+        stolen = replace(make_keys(agency), encryption_key=owner.encryption_key)
+        await registrar.grant(stolen.join_request(registrar.genesis))
+
+    (said,) = (await registrar.check(owner.join_request(registrar.genesis))).warnings
+
+    assert thieves[:SHOWN_HOLDERS] == [agency for agency in thieves if agency in said]
+
+
+async def test_a_retired_encryption_key_does_not_come_back(registrar: Registrar) -> None:
+    """An agency that asks for one that it has had, and has perhaps destroyed, is refused."""
+    old, new, newest = (make_keys("vn:H26") for _ in range(3))
+    await registrar.grant(old.join_request(registrar.genesis))
+    await registrar.rotate(new.join_request(registrar.genesis))
+
+    with pytest.raises(DirectoryError, match="encryption_key_once"):
+        await registrar.rotate(replace(newest, encryption_key=old.encryption_key).join_request(registrar.genesis))
 
 
 async def test_unfit_request_publishes_nothing(transport: SqliteTransport, registrar: Registrar) -> None:
