@@ -134,6 +134,8 @@ def test_deadlines_and_metrics(tmp_path: Path) -> None:
         (EXCHANGE + AGENCY.partition("[keys]")[0] + EMBEDDED, "[agency] needs the table [keys]"),
         (EXCHANGE + "[kafka]\n", "kafka.bootstrap: "),
         (EXCHANGE + KAFKA + "tls_certificate = 'c.pem'\n", "tls_certificate and tls_key go together"),
+        (EXCHANGE + AGENCY + "next_certificate = 'c.pem'\n" + EMBEDDED, "stands there without next_signing"),
+        (EXCHANGE + AGENCY + "next_overlap_minutes = 527041\n" + EMBEDDED, "next_overlap_minutes"),
         (EXCHANGE + KAFKA + "sasl_username = 'hanoi'\n", "sasl_mechanism, sasl_username and sasl_password go together"),
     ],
 )
