@@ -172,7 +172,7 @@ async def test_running_agency_stops_sealing_when_its_key_ends(exchange: Exchange
                 await hanoi.wait(document, until="sent", timeout=PATIENCE)
         state = (await leg_of(hanoi, document)).state
 
-    assert "rotation" in (refused.value.hint or "")
+    assert "docbus keys rotate" in (refused.value.hint or "")
     assert "accepted" == state
     assert [] == await exchange.records(topics.inbox(id_of(TAY_NINH)))
 
