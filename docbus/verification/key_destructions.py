@@ -1,7 +1,7 @@
 """Is this destruction of a key what it says, and could the agency's key sign it? The checks of C1 that apply.
 
-C1.01 to C1.11, C1.13, C1.19 and C1.20, with the same numbers and codes. Authority is asked as an auditor asks it, by the
-directory position that the destruction names: it has to count for ever.
+C1.01 to C1.11, C1.13, C1.19 and C1.20, with the same numbers and codes. Authority is asked as an auditor asks it, by
+the directory position that the destruction names: it has to count for ever.
 """
 
 from __future__ import annotations
