@@ -149,7 +149,7 @@ def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation 
     granted = _signing(state, position, agency.id, rotation.signing) if rotation.signing else None
     encrypter = _encryption(state, position, rotation.encryption) if rotation.encryption else None
     if encrypter is not None:
-        _new_to(position, agency, encrypter)
+        _new_to(position, agency, encrypter.digest)
     retires_at = rotation.retires_at if isinstance(rotation, entries.KeyOverlap) else None
     if isinstance(rotation, entries.KeyOverlap):
         check_overlap(position, rotation, state.applied_at, [held[digest] for digest in rotation.retire_signing])
@@ -269,16 +269,15 @@ def _encryption(state: DirectoryState, position: int, encryption: entries.Encryp
     return encrypter
 
 
-def _new_to(position: int, agency: Agency, encrypter: Encrypter) -> None:
-    """Return unless an agency has had an encryption key before; another agency may have it in its grant.
+def _new_to(position: int, agency: Agency, encryption: bytes) -> None:
+    """Return unless an agency has had an encryption key before, by its digest; another agency may have it in its grant.
 
     Nobody proves to have the private half, so that whoever was first with a public key must not keep its owner out
     (ADR 0032).
     """
-    if any(known.digest == encrypter.digest for known, _, _ in agency.encrypters):
-        raise refusal(
-            position, "encryption_key_once", f"{encrypter.digest.hex()[:16]}… was granted before; a new one is needed"
-        )
+    if any(known.digest == encryption for known, _, _ in agency.encrypters):
+        shown = f"{encryption.hex()[:16]}…"
+        raise refusal(position, "encryption_key_once", f"{shown} was granted to it before; a new one is needed")
 
 
 def _canonical(position: int, agency_id: str) -> None:
