@@ -117,7 +117,7 @@ def check_usable(settings: Settings, uri: str, certificate: x509.Certificate, cl
     if not is_issued(certificate):
         raise IdentityError("a certificate that nobody else has issued", hint="`docbus cert request` asks for one.")
     der = certificate.public_bytes(Encoding.DER)
-    signer = signer_under(settings, uri, der)
+    signer = signer_under(settings, uri, [der])
     algorithm = PROFILES[signer.profile].algorithms[0]
     check_for_registration(der, agency_id(settings), algorithm, now_ms=clock.now_ms())
     return signer
@@ -169,7 +169,7 @@ def _use(settings: Settings, certificate: x509.Certificate, clock: Clock, snapsh
                 genesis=settings.exchange.genesis_bytes,
                 agency=agency,
                 name=before.name,
-                certificate=certificate.public_bytes(Encoding.DER),
+                certificates=[certificate.public_bytes(Encoding.DER)],
                 encryption_key=before.encryption.public_key,
                 now_ms=clock.now_ms(),
                 aliases=before.aliases,

@@ -7,13 +7,12 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from docbus.errors import AgencyClosedError, ConfigurationError, IdentityError, KeyFileError
+from docbus.identity.certificates import end_of
 from docbus.identity.encryption import open_decrypter
+from docbus.identity.key_sets import open_signer, read_certificates_pem
 from docbus.identity.overlap import is_retired
-from docbus.identity.signing import open_registrar_signer, open_signer
+from docbus.identity.signing import open_registrar_signer
 from docbus.registry.last_entry import FILE_NAME, LastEntry
 from docbus.registry.publish import Registrar
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
@@ -126,18 +125,23 @@ def signer_of_settings(settings: Settings) -> Signer:
 
 
 def _signer(settings: Settings, uri: str, certificate: Path) -> Signer:
-    return signer_under(settings, uri, read_certificate(settings.path(certificate)))
+    return signer_under(settings, uri, read_certificates(settings.path(certificate)))
 
 
-def signer_under(settings: Settings, uri: str, certificate_der: bytes) -> Signer:
-    """Return the signer for a key, in a file or on a token, under a certificate that may be new.
+def signer_under(settings: Settings, uri: str, certificates: Sequence[bytes]) -> Signer:
+    """Return the signer for a key, in a file or on a token, under a certificate that may be new; for both of a set.
 
     Raises:
-        KeyFileError: The key is unusable, or the certificate is another key's.
+        KeyFileError: A key is unusable, or a certificate is another key's.
     """
-    if is_token_uri(uri):
-        return open_token_signer(uri, certificate_der)
-    return open_signer(settings.key_uri(uri), certificate_der)
+    if not is_token_uri(uri):
+        return open_signer(settings.key_uri(uri), certificates)
+    if len(certificates) != 1:
+        raise KeyFileError(
+            f"there are {len(certificates)} certificates beside one key on a token",
+            hint="Both keys of the hybrid profile are in one file; on a token, use ES256 or RSA-PSS.",
+        )
+    return open_token_signer(uri, certificates[0])
 
 
 def registrar_signer(uri: str) -> RegistrarSigner:
@@ -163,26 +167,23 @@ def next_signer_of_settings(settings: Settings) -> Signer | None:
 
 
 def certificate_end(settings: Settings) -> int | None:
-    """Return when the certificate ends under which the agency signs, in milliseconds; None if it cannot be read."""
-    try:
-        found = None if settings.keys is None else _certificate(settings.path(settings.keys.certificate))
-    except KeyFileError:
+    """Return when the first certificate ends under which the agency signs, milliseconds; None if it cannot be read."""
+    if settings.keys is None:
         return None
-    return None if found is None else round(found.not_valid_after_utc.timestamp() * 1000)
+    try:
+        return min(map(end_of, read_certificates(settings.path(settings.keys.certificate))))
+    except (KeyFileError, IdentityError):
+        return None
 
 
-def read_certificate(path: Path) -> bytes:
-    """Return the certificate in a PEM file, DER.
+def read_certificates(path: Path) -> tuple[bytes, ...]:
+    """Return the certificates in a PEM file, DER: one, or both of a hybrid profile in its order.
 
     Raises:
-        KeyFileError: It cannot be read, or is none.
+        KeyFileError: It cannot be read, or holds none, or more.
     """
-    return _certificate(path).public_bytes(Encoding.DER)
-
-
-def _certificate(path: Path) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return read_certificates_pem(path.read_bytes())
     except OSError as error:
         raise KeyFileError(f"the certificate {path} cannot be read: {os.strerror(error.errno or 0)}") from error
     except ValueError as error:

@@ -14,17 +14,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from docbus.client.connect import Bus, transport_of
 from docbus.client.new_files import PRIVATE_MODE, PUBLIC_MODE, write_new
 from docbus.errors import AppendUnknownError, ConfigurationError, DiskFullError, WaitTimeoutError
 from docbus.identity.agency import AgencyId
-from docbus.identity.certificates import make_certificate
+from docbus.identity.certificates import certificate_set_digest
 from docbus.identity.encryption import generate_encryption_key
 from docbus.identity.join import fingerprint_of, make_join_request
-from docbus.identity.signing import generate_signing_key, private_key_pem, registrar_signer_of, signer_of
+from docbus.identity.key_sets import (
+    certificates_pem,
+    generate_key_set,
+    key_set_pem,
+    key_set_signer,
+    make_certificates,
+    read_certificates_pem,
+)
+from docbus.identity.signing import generate_signing_key, private_key_pem, registrar_signer_of
 from docbus.registry.publish import Registrar
 from docbus.settings import FILE_NAME, GENESIS_BYTES, EmbeddedSettings
 from docbus.tokens.certifying import certifying_key
@@ -142,29 +147,28 @@ def found_agency(
     encryption = generate_encryption_key()
     with _new_folder(folder) as made:
         if signing_key is None:
-            key = generate_signing_key(profile)
-            certificate = make_certificate(key, str(agency), now_ms=clock.now_ms())
-            signer: Signer = signer_of(key, certificate)
-            write_new(made, folder / "keys" / "signing.pem", private_key_pem(key), PRIVATE_MODE)
+            private = generate_key_set(profile)
+            certificates = make_certificates(private, str(agency), now_ms=clock.now_ms())
+            signer: Signer = key_set_signer(private, certificates)
+            write_new(made, folder / "keys" / "signing.pem", key_set_pem(private), PRIVATE_MODE)
         else:
             token_key = make_token_key(signing_key, profile) if make_signing_key else open_token_key(signing_key)
-            certificate = make_certificate(certifying_key(token_key), str(agency), now_ms=clock.now_ms())
-            signer = TokenSigner(key=token_key, certificate=sha256(certificate).digest())
+            certificates = make_certificates([certifying_key(token_key)], str(agency), now_ms=clock.now_ms())
+            signer = TokenSigner(key=token_key, certificate=sha256(certificates[0]).digest())
         request = make_join_request(
             signer,
             environment=environment,
             genesis=pinned,
             agency=str(agency),
             name=name,
-            certificate=certificate,
+            certificates=certificates,
             encryption_key=encryption.public_key,
             now_ms=clock.now_ms(),
             aliases=names,
         )
         write_new(made, folder / "keys" / "encryption.pem", encryption.pem(), PRIVATE_MODE)
         (folder / "documents").mkdir(exist_ok=True)
-        pem = x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM)
-        write_new(made, folder / "keys" / "certificate.pem", pem, PUBLIC_MODE)
+        write_new(made, folder / "keys" / "certificate.pem", certificates_pem(certificates), PUBLIC_MODE)
         path = folder / f"{agency.code}.join"
         write_new(made, path, request.encode(), PUBLIC_MODE)
         keys: dict[str, object] = {
@@ -206,13 +210,13 @@ def found_auditor(folder: Path, *, environment: str, genesis: str, bus: Bus) -> 
 
 
 def certificate_digest(pem: bytes) -> bytes:
-    """Return the digest by which the directory knows a certificate in PEM, 32 bytes.
+    """Return the digest by which the directory knows a certificate in PEM, or both of a hybrid profile, 32 bytes.
 
     Raises:
         ConfigurationError: Not a certificate.
     """
     try:
-        return sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).digest()
+        return certificate_set_digest([sha256(der).digest() for der in read_certificates_pem(pem)])
     except ValueError:
         raise ConfigurationError("not a certificate in PEM") from None
 

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from docbus.client.new_files import PRIVATE_MODE, PUBLIC_MODE, write_new
 from docbus.errors import ConfigurationError, DiskFullError
-from docbus.identity.certificates import make_certificate
 from docbus.identity.encryption import generate_encryption_key
-from docbus.identity.signing import generate_signing_key, private_key_pem
+from docbus.identity.key_sets import certificates_pem, generate_key_set, key_set_pem, make_certificates
 from docbus.storage.content import sync_path
 
 if TYPE_CHECKING:
@@ -111,15 +107,15 @@ def _make(keys: Path, agency: str, profile: int, clock: Clock, *, certificate: b
     # What a process that died has left here was never named by anything, nor shown to anybody.
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(mode=FOLDER_MODE)
-    signing, encryption = generate_signing_key(profile), generate_encryption_key()
+    signing, encryption = generate_key_set(profile), generate_encryption_key()
     files = [
         (_UNUSED, b"", PUBLIC_MODE),
-        (_SIGNING, private_key_pem(signing), PRIVATE_MODE),
+        (_SIGNING, key_set_pem(signing), PRIVATE_MODE),
         (_ENCRYPTION, encryption.pem(), PRIVATE_MODE),
     ]
     if certificate:
-        der = make_certificate(signing, agency, now_ms=clock.now_ms())
-        files.append((_CERTIFICATE, x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM), PUBLIC_MODE))
+        certificates = make_certificates(signing, agency, now_ms=clock.now_ms())
+        files.append((_CERTIFICATE, certificates_pem(certificates), PUBLIC_MODE))
     made: list[Path] = []
     for name, content, mode in files:
         write_new(made, staging / name, content, mode)

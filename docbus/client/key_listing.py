@@ -11,11 +11,11 @@ from docbus.client.connect import (
     agency_id,
     keys_of_settings,
     next_signer_of_settings,
-    read_certificate,
+    read_certificates,
     signer_of_settings,
 )
 from docbus.errors import KeyFileError
-from docbus.identity.certificates import end_of
+from docbus.identity.certificates import certificate_set_digest, end_of
 from docbus.identity.encryption import open_decrypter
 from docbus.identity.signing import profile_of
 from docbus.wire.profiles import PROFILES
@@ -142,9 +142,10 @@ def _places(settings: Settings) -> dict[bytes, str]:
         key = certificate.with_name("signing.pem")
         if key.exists():
             try:
-                digest = sha256(read_certificate(certificate)).digest()
+                certificates = read_certificates(certificate)
             except KeyFileError:
                 continue  # It is shown as one of no known place.
+            digest = certificate_set_digest([sha256(der).digest() for der in certificates])
             found[digest] = f"file:{key.relative_to(settings.folder).as_posix()}"
     return found
 
@@ -163,7 +164,7 @@ def _signing(use: str, signer: Signer, uri: str, certificate: Path, snapshot: Tr
         state=state,
         since=since,
         retires_at=retires_at,
-        expires_at=end_of(read_certificate(certificate)),
+        expires_at=min(map(end_of, read_certificates(certificate))),
         last_used_at=None,
         uri=uri,
     )

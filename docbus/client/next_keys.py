@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from docbus.client.certifying import check_usable, make_certification_request, requesting_key
-from docbus.client.connect import agency_id, keys_of_settings, next_signer_of_settings, read_certificate
+from docbus.client.connect import agency_id, keys_of_settings, next_signer_of_settings, read_certificates
 from docbus.client.key_folders import KeySet, set_of
 from docbus.client.settings_file import edit_keys
 from docbus.errors import ConfigurationError, KeyFileError, MalformedError
@@ -114,9 +114,9 @@ def write_request(settings: Settings, clock: Clock) -> bool:
     path, keys = request_path(settings), keys_of_settings(settings)
     if keys.next_certificate is None or settings.agency is None:
         return False
-    certificate = read_certificate(settings.path(keys.next_certificate))
+    certificates = read_certificates(settings.path(keys.next_certificate))
     encryption_key = open_decrypter(settings.key_uri(next_encryption(settings))).public_key
-    if _names(path, certificate, encryption_key):
+    if _names(path, certificates, encryption_key):
         return False
     following: Signer | None = next_signer_of_settings(settings)
     if following is None:
@@ -127,7 +127,7 @@ def write_request(settings: Settings, clock: Clock) -> bool:
         genesis=settings.exchange.genesis_bytes,
         agency=agency_id(settings),
         name=settings.agency.name,
-        certificate=certificate,
+        certificates=certificates,
         encryption_key=encryption_key,
         now_ms=clock.now_ms(),
     )
@@ -188,13 +188,13 @@ def _write(path: Path, content: bytes) -> None:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _names(path: Path, certificate: bytes, encryption_key: bytes) -> bool:
+def _names(path: Path, certificates: tuple[bytes, ...], encryption_key: bytes) -> bool:
     """Return whether a request is for these keys; one that is missing or cannot be read is not."""
     try:
         request = read_join_request(path.read_text("ascii"))
     except (OSError, MalformedError, UnicodeDecodeError):
         return False
-    return request.signing.certificates == (certificate,) and request.encryption.public_key == encryption_key
+    return request.signing.certificates == certificates and request.encryption.public_key == encryption_key
 
 
 def _asks_for(path: Path, public_key: bytes) -> bool:

@@ -23,7 +23,7 @@ from docbus.client.connect import (
     agency_id,
     keys_of_settings,
     next_signer_of_settings,
-    read_certificate,
+    read_certificates,
     signer_of_settings,
 )
 from docbus.client.key_folders import LOCK_NAME, mark_used, set_of, unused_or_new
@@ -45,6 +45,7 @@ from docbus.identity.pki.profile import is_issued
 from docbus.settings import load_settings
 from docbus.storage.locks import hold
 from docbus.tokens.uri import is_token_uri
+from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -258,6 +259,11 @@ def _begin(settings: Settings, profile: int, authority: bool | None, clock: Cloc
             " docs/how-to/keep-the-signing-key-on-a-token.md.",
         )
     certified = is_certified(settings, keys.certificate) if authority is None else authority
+    if certified and PROFILES[profile].signatures > 1:
+        raise ConfigurationError(
+            "an authority is to issue the certificate, and of the hybrid profile only self-made ones can be used",
+            hint="Give --self-made as well, or a profile of one key.",
+        )
     made = unused_or_new(settings.folder, own, profile, clock, certificate=not certified)
 
     def name(table: Any) -> None:
@@ -277,7 +283,8 @@ def is_certified(settings: Settings, certificate: Path) -> bool:
     Raises:
         KeyFileError: It cannot be read.
     """
-    return is_issued(x509.load_der_x509_certificate(read_certificate(settings.path(certificate))))
+    found = read_certificates(settings.path(certificate))
+    return any(is_issued(x509.load_der_x509_certificate(der)) for der in found)
 
 
 def _check_same(settings: Settings, profile: int | None, authority: bool | None) -> None:  # noqa: FBT001 - as its caller was told

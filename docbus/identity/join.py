@@ -4,7 +4,7 @@ The agency makes its keys and signs the request with the new signing key, which 
 never leave it. The signature covers environment and genesis, so that a request for one directory is none for another.
 The same file asks for a first grant and for a rotation to new keys.
 
-On paper: two blocks of ASCII armour, the request (plain Avro) and the signature over PAE(join type, request).
+On paper: blocks of ASCII armour, the request (plain Avro) and for each key its signature over PAE(join type, request).
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from docbus.identity.agency import parse_canonical
 from docbus.identity.certificates import CheckedCertificate, check_for_registration
 from docbus.identity.encryption import SUITE_2026, Encrypter
 from docbus.identity.entries import EncryptionKey, SigningKey
-from docbus.identity.signing import verify_signature
+from docbus.identity.signing import verify_signatures
 from docbus.identity.spelling import check_title
 from docbus.wire.avro import load_schema
 from docbus.wire.pae import JOIN_TYPE, leaf_digest, pae
 from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from docbus.identity.signing import Signer
 
 VERSION = 1
@@ -55,17 +57,17 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedJoinRequest:
-    """A request whose signature and fields have passed; whether its sender is the agency is for people to ask.
+    """A request whose signatures and fields have passed; whether its sender is the agency is for people to ask.
 
     Attributes:
         request: What is asked for.
-        certificate: What the signing certificate says.
+        certificates: What each signing certificate says.
         fingerprint: 128 bits of the request's digest in groups, to compare over the telephone before granting.
         warnings: What is unusual about its codes.
     """
 
     request: JoinRequest
-    certificate: CheckedCertificate
+    certificates: tuple[CheckedCertificate, ...]
     fingerprint: str
     warnings: tuple[str, ...]
 
@@ -77,7 +79,7 @@ def make_join_request(
     genesis: bytes,
     agency: str,
     name: str,
-    certificate: bytes,
+    certificates: Sequence[bytes],
     encryption_key: bytes,
     now_ms: int,
     aliases: tuple[str, ...] = (),
@@ -90,7 +92,7 @@ def make_join_request(
         genesis: Hash of its genesis entry.
         agency: Canonical id of the agency.
         name: Its name, for people.
-        certificate: The new signing key's certificate, DER.
+        certificates: Of the new signing key, DER: one, or both of a hybrid profile in its order.
         encryption_key: The new raw public encryption key.
         now_ms: Time of making, milliseconds since 1970 UTC.
         aliases: Canonical ids by which people may name the agency too.
@@ -103,13 +105,13 @@ def make_join_request(
             "agency": agency,
             "name": name,
             "aliases": list(aliases),
-            "signing": {"profile": signer.profile, "certificates": [certificate]},
+            "signing": {"profile": signer.profile, "certificates": list(certificates)},
             "encryption": {"suite": SUITE_2026, "public_key": encryption_key},
             "made_at": now_ms,
         }
     )
-    signature = signer.sign(pae(JOIN_TYPE, request))
-    return armour.wrap(_REQUEST, request) + armour.wrap(_SIGNATURE, signature)
+    signatures = signer.sign_all(pae(JOIN_TYPE, request))
+    return armour.wrap(_REQUEST, request) + "".join(armour.wrap(_SIGNATURE, one) for one in signatures)
 
 
 def fingerprint_of(text: str) -> str:
@@ -142,7 +144,7 @@ def verify_join_request(text: str, *, environment: str, genesis: bytes, now_ms: 
     if len(text) > MAX_REQUEST_CHARACTERS:
         raise MalformedError(f"a join request of {len(text)} characters; {MAX_REQUEST_CHARACTERS} are allowed")
     encoded = armour.unwrap(_REQUEST, text)
-    signature = armour.unwrap(_SIGNATURE, text)
+    signatures = armour.unwrap_each(_SIGNATURE, text)
     request = _decode(encoded)
     if request.environment != environment or request.genesis != genesis:
         raise IdentityError(
@@ -152,9 +154,10 @@ def verify_join_request(text: str, *, environment: str, genesis: bytes, now_ms: 
         )
     ids = [parse_canonical(text) for text in (request.agency, *request.aliases)]
     check_title(request.name, "the agency's name")
-    certificate = _check_signing(request, now_ms)
+    certificates = _check_signing(request, now_ms)
+    public_keys = [one.public_key for one in certificates]
     try:
-        verify_signature(request.signing.profile, certificate.public_key, signature, pae(JOIN_TYPE, encoded))
+        verify_signatures(request.signing.profile, public_keys, signatures, pae(JOIN_TYPE, encoded))
     except InvalidSignature as error:
         raise IdentityError(
             f"the join request of {request.agency} is not signed by the key it asks for",
@@ -163,23 +166,23 @@ def verify_join_request(text: str, *, environment: str, genesis: bytes, now_ms: 
     _check_encryption(request)
     return CheckedJoinRequest(
         request=request,
-        certificate=certificate,
+        certificates=certificates,
         fingerprint=_fingerprint(encoded),
         warnings=tuple(found.warning for found in ids if found.warning is not None),
     )
 
 
-def _check_signing(request: JoinRequest, now_ms: int) -> CheckedCertificate:
+def _check_signing(request: JoinRequest, now_ms: int) -> tuple[CheckedCertificate, ...]:
     terms = PROFILES.get(request.signing.profile)
-    # The request has room for one signature, so it proves possession of one key.
-    if terms is None or terms.signatures != 1 or len(request.signing.certificates) != 1:
+    if terms is None or len(request.signing.certificates) != terms.signatures:
         raise IdentityError(
             f"the join request of {request.agency} has {len(request.signing.certificates)} certificates "
             f"for signature profile {request.signing.profile}, which this version cannot register"
         )
     try:
-        return check_for_registration(
-            request.signing.certificates[0], request.agency, terms.algorithms[0], now_ms=now_ms
+        return tuple(
+            check_for_registration(der, request.agency, algorithm, now_ms=now_ms)
+            for der, algorithm in zip(request.signing.certificates, terms.algorithms, strict=True)
         )
     except IdentityError as error:
         raise IdentityError(f"the join request of {request.agency} has {error.text}", hint=error.hint) from error

@@ -8,11 +8,12 @@ from docbus.wire.profiles import Profile
 
 
 class ProfileName(StrEnum):
-    """A profile of one signing key that docbus can make."""
+    """A profile of which docbus can make an agency's signing keys."""
 
     ES256 = "es256"
     RSA_PSS_SHA256 = "rsa-pss-sha256"
     ED25519 = "ed25519"
+    ES256_ML_DSA_65 = "es256-ml-dsa-65"
 
     @property
     def profile(self) -> Profile:

@@ -275,7 +275,7 @@ def generate_signing_key(profile: int) -> PrivateKey:
     raise IdentityError(f"profile {profile} is not one that this version can make keys for")
 
 
-def private_key_pem(private_key: PrivateKey) -> bytes:
+def private_key_pem(private_key: PrivateKey | MLDSA65PrivateKey) -> bytes:
     """Return the key in PKCS#8, PEM, without a passphrase; store it with mode 0600."""
     return private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -300,19 +300,6 @@ def signer_of(private_key: PrivateKey, certificate_der: bytes) -> KeySigner:
     except IdentityError as error:
         raise KeyFileError(f"the signing key is {error.text}") from error
     return KeySigner(private_key=private_key, certificate=sha256(certificate_der).digest(), profile=profile)
-
-
-def open_signer(uri: str, certificate_der: bytes) -> Signer:
-    """Return the signer whose private key a URI names.
-
-    Raises:
-        KeyFileError: The file is missing, unreadable, open to others, not a signing key, or not the certificate's.
-    """
-    private_key = _one_signing_key(uri)
-    try:
-        return signer_of(private_key, certificate_der)
-    except KeyFileError as error:
-        raise KeyFileError(f"{error.text} ({path_of(uri)})", hint=error.hint) from error
 
 
 def registrar_signer_of(private_key: PrivateKey) -> RegistrarKeySigner:

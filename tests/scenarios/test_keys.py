@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docbus.client.connect import decrypters_of_settings, read_certificate, signer_of_settings
+from docbus.client.connect import decrypters_of_settings, read_certificates, signer_of_settings
 from docbus.client.founding import found_agency
 from docbus.clock import SystemClock
 from docbus.envelope.envelope import decode_envelope
@@ -192,7 +192,7 @@ async def test_a_stolen_public_key_harms_its_thief_alone(exchange: Exchange) -> 
         genesis=bytes.fromhex(exchange.genesis),
         agency=id_of(thief),
         name="thief",
-        certificate=read_certificate(folders[thief] / "keys" / "certificate.pem"),
+        certificates=read_certificates(folders[thief] / "keys" / "certificate.pem"),
         encryption_key=key.public_key,
         now_ms=SystemClock().now_ms(),
     )

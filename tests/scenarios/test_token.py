@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from docbus.client.connect import open_registrar, read_certificate
+from docbus.client.connect import open_registrar, read_certificates
 from docbus.client.founding import FoundedAgency, found_agency
 from docbus.client.registrar_keys import make_registrar_token_key, read_registrar_key
 from docbus.client.rotation import rotate
@@ -200,7 +200,7 @@ async def test_agency_moves_to_a_token_while_it_works(tmp_path: Path, softhsm: S
     folder, fresh = exchange.folder / HANOI, exchange.folder / "fresh"
     found(fresh, exchange, HANOI, uri)
     shutil.copytree(fresh / "keys", folder / "keys" / "token")
-    certificate = read_certificate(folder / "keys" / "token" / "certificate.pem")
+    (certificate,) = read_certificates(folder / "keys" / "token" / "certificate.pem")
 
     def name(keys: Any) -> None:
         put_first(keys, "encryption", "file:keys/token/encryption.pem")

@@ -57,7 +57,7 @@ class Keys:
             "genesis": genesis,
             "agency": self.agency,
             "name": f"Agency {self.agency}",
-            "certificate": self.certificate,
+            "certificates": [self.certificate],
             "encryption_key": self.encryption_key.public_key,
             "now_ms": NOW_MS,
         }

@@ -177,7 +177,14 @@ def test_wrong_usage_is_named(exchange: Path, docbus: Docbus, given: tuple[str, 
     assert before == (exchange / "H26" / "docbus.toml").read_bytes()
 
 
-@pytest.mark.parametrize(("profile", "shown_as"), [("ed25519", "Ed25519"), ("rsa-pss-sha256", "RSA-PSS-SHA256")])
+@pytest.mark.parametrize(
+    ("profile", "shown_as"),
+    [
+        ("ed25519", "Ed25519"),
+        ("rsa-pss-sha256", "RSA-PSS-SHA256"),
+        ("es256-ml-dsa-65", "ES256+ML-DSA-65"),
+    ],
+)
 def test_an_agency_is_founded_with_another_kind_of_key(
     exchange: Path, docbus: Docbus, profile: str, shown_as: str
 ) -> None:

@@ -80,7 +80,7 @@ def test_a_folder_signs_under_the_certificate_that_it_asked_for(settings: Settin
         asked.request.encryption,
     )
     assert asked.fingerprint == done.fingerprint
-    assert asked.certificate.digest == signer_of_settings(settings).certificate != before
+    assert asked.certificates[0].digest == signer_of_settings(settings).certificate != before
     assert done.former is not None
     assert before == read_certificate(done.former).fingerprint(hashes.SHA256())
 
@@ -111,7 +111,7 @@ def test_a_key_on_a_token_asks_for_a_certificate_too(
     signer = signer_of_settings(settings)
     text = done.request.read_text("utf-8")
     asked = verify_join_request(text, environment="test", genesis=bytes.fromhex(GENESIS), now_ms=CLOCK.now_ms())
-    assert asked.certificate.digest == signer.certificate == certificate.fingerprint(hashes.SHA256())
+    assert asked.certificates[0].digest == signer.certificate == certificate.fingerprint(hashes.SHA256())
     verify_signature(profile, certificate.public_key(), signer.sign(b"signed"), b"signed")
 
 

@@ -133,7 +133,7 @@ def test_join_request_verifies(tmp_path: Path) -> None:
     assert made.fingerprint == checked.fingerprint
 
 
-@pytest.mark.parametrize("profile", [Profile.RSA_PSS_SHA256, Profile.ED25519])
+@pytest.mark.parametrize("profile", [Profile.RSA_PSS_SHA256, Profile.ED25519, Profile.ES256_ML_DSA_65])
 def test_other_keys_are_made_on_demand(tmp_path: Path, profile: Profile) -> None:
     """A profile other than the default is taken, and its keys work."""
     folder = found(tmp_path / "hanoi", profile=profile).folder

@@ -86,7 +86,7 @@ def checked(settings: Settings, found: Rotation) -> bytes:
         genesis=settings.exchange.genesis_bytes,
         now_ms=CLOCK.now_ms(),
     )
-    return asked.certificate.digest
+    return asked.certificates[0].digest
 
 
 def test_the_first_run_asks_the_authority(exchange: Path, hanoi: Path) -> None:

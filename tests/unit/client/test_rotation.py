@@ -72,7 +72,7 @@ def test_first_run_makes_keys_names_them_and_asks_for_them(exchange: Path, hanoi
     )
     assert found.fingerprint == checked.fingerprint
     assert (following.certificate, decrypters_of_settings(settings)[0].public_key) == (
-        checked.certificate.digest,
+        checked.certificates[0].digest,
         checked.request.encryption.public_key,
     )
     assert {name: content for name, content in contents(hanoi).items() if name in before and name != "docbus.toml"} == {
@@ -295,7 +295,7 @@ def test_requests_are_gone_once_they_are_granted(exchange: Path, hanoi: Path) ->
     assert [second.request] == list(hanoi.glob("H26-*.join"))
 
 
-@pytest.mark.parametrize("profile", [Profile.RSA_PSS_SHA256, Profile.ED25519])
+@pytest.mark.parametrize("profile", [Profile.RSA_PSS_SHA256, Profile.ED25519, Profile.ES256_ML_DSA_65])
 def test_profile_changes_on_demand(exchange: Path, hanoi: Path, profile: Profile) -> None:
     """A rotation may go over to another algorithm, and the registrar takes it."""
     publish(exchange, go_on(exchange, profile=profile))

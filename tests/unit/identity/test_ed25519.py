@@ -155,7 +155,7 @@ def test_the_key_is_looked_at_before_its_own_signature() -> None:
         genesis=bytes(32),
         agency="vn:H26",
         name="Hà Nội",
-        certificate=issue(weak, "vn:H26"),
+        certificates=[issue(weak, "vn:H26")],
         encryption_key=generate_encryption_key().public_key,
         now_ms=NOW_MS,
     )

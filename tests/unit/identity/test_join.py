@@ -60,7 +60,7 @@ def test_request_verifies(profile: int) -> None:
     assert ("vn2016:000.02.02.H37",) == checked.request.aliases
     assert keys.signing == checked.request.signing
     assert keys.encryption == checked.request.encryption
-    assert keys.signer.certificate == checked.certificate.digest
+    assert [keys.signer.certificate] == [one.digest for one in checked.certificates]
     assert () == checked.warnings
     assert read_join_request(text) == checked.request
 

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from docbus.errors import IdentityError, KeyFileError
 from docbus.identity.certificates import make_certificate
+from docbus.identity.key_sets import open_signer
 from docbus.identity.signing import (
     KeySigner,
     generate_signing_key,
     load_public_key,
     open_registrar_signer,
-    open_signer,
     private_key_pem,
     profile_of,
     public_key_bytes,
@@ -182,7 +182,7 @@ def test_signer_is_opened_by_uri(tmp_path: Path, private_key: PrivateKey) -> Non
     """A signer from a file names the certificate by its hash and signs under the key's profile."""
     certificate = make_certificate(private_key, "vn:H26", now_ms=NOW_MS)
 
-    signer = open_signer(write_key(tmp_path / "k", private_key_pem(private_key)), certificate)
+    signer = open_signer(write_key(tmp_path / "k", private_key_pem(private_key)), [certificate])
 
     assert sha256(certificate).digest() == signer.certificate
     verify_signature(signer.profile, private_key.public_key(), signer.sign(b"x"), b"x")
@@ -194,7 +194,7 @@ def test_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     uri = write_key(tmp_path / "k", private_key_pem(old))
 
     with pytest.raises(KeyFileError, match="does not belong to the certificate"):
-        open_signer(uri, make_certificate(new, "vn:H26", now_ms=NOW_MS))
+        open_signer(uri, [make_certificate(new, "vn:H26", now_ms=NOW_MS)])
 
 
 def test_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
     uri = write_key(tmp_path / "k", private_key_pem(generate_signing_key(Profile.ES256)))
 
     with pytest.raises(KeyFileError, match="certificate beside the signing key cannot be read"):
-        open_signer(uri, b"certificate")
+        open_signer(uri, [b"certificate"])
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -226,8 +226,8 @@ def test_signing_key_on_another_curve_is_refused(tmp_path: Path) -> None:
     """A key that may not sign is refused even with a certificate of its own."""
     key = ec.generate_private_key(ec.SECP384R1())
 
-    with pytest.raises(KeyFileError, match="the signing key is an EC key on secp384r1"):
-        open_signer(write_key(tmp_path / "k", private_key_pem(key)), make_certificate(key, "vn:H26", now_ms=NOW_MS))
+    with pytest.raises(KeyFileError, match="k holds an EC key on secp384r1"):
+        open_signer(write_key(tmp_path / "k", private_key_pem(key)), [make_certificate(key, "vn:H26", now_ms=NOW_MS)])
 
 
 def test_registrar_key_on_another_curve_is_refused(tmp_path: Path) -> None:
