@@ -32,7 +32,7 @@ app = typer.Typer(
 
 @app.command("request", epilog=examples("docbus -C h26 cert request -o H26.csr.pem"))
 def request(context: typer.Context, *, target: Target = None) -> None:
-    """Make a certification request, PEM, to hand to an authority: for the folder's signing key.
+    """Make a certification request, PEM, for an authority: for the folder's signing key, or for both of a hybrid one.
 
     In a rotation that waits for a certificate it is for the next one; `docbus keys rotate` has written it already.
     """
@@ -45,7 +45,10 @@ def request(context: typer.Context, *, target: Target = None) -> None:
 @app.command("use", epilog=examples("docbus -C h26 cert use H26.crt.pem"))
 def use(
     context: typer.Context,
-    certificate: Annotated[Path, typer.Argument(help="The certificate that the authority has issued, PEM or DER.")],
+    certificate: Annotated[
+        list[Path],
+        typer.Argument(help="What the authority has issued, PEM or DER: a certificate, or both of a hybrid profile."),
+    ],
     *,
     output: options.Output = Form.TEXT,
 ) -> None:
@@ -57,12 +60,12 @@ def use(
     """
     session = begin(context)
     from docbus.cli.keys import directory_of, tell
-    from docbus.client.certifying import read_certificate, use_certificate
+    from docbus.client.certifying import read_given_certificates, use_certificate
     from docbus.client.connect import keys_of_settings
     from docbus.client.rotation import certify
     from docbus.clock import SystemClock
 
-    settings, given = session.settings(), read_certificate(certificate)
+    settings, given = session.settings(), read_given_certificates(certificate)
     # A folder without it has never worked, perhaps because it may not reach the bus yet.
     directory = directory_of(session, settings) if settings.state.exists() else None
     if keys_of_settings(settings).next_signing is not None:

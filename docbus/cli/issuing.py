@@ -107,24 +107,28 @@ def list_issued(context: typer.Context, *, output: options.Output = Form.TEXT) -
 )
 def issue(
     context: typer.Context,
-    request: Annotated[Path, typer.Argument(help="The certification request that `docbus cert request` made.")],
+    request: Annotated[Path, typer.Argument(help="What `docbus cert request` made: a certification request, or two.")],
     *,
     days: Annotated[int, typer.Option(min=1, help="Days for which it is valid, two years at most.")] = 730,
     target: Target = None,
 ) -> None:
-    """Issue a certificate for an agency, PEM.
+    """Issue a certificate for an agency, PEM; of a hybrid profile both.
 
     That the request is the agency's own is for you to find out: it proves only that its maker has the key.
     """
     session = begin(context)
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     from docbus.client.certifying import read_request_file
+    from docbus.identity.key_sets import certificates_pem
+    from docbus.identity.pki.issuing import read_request, split_requests
 
-    made = _authority(session).issue(read_request_file(request), days=days)
-    session.note(f"{made.agency}, serial number {made.serial:x}")
-    write_file(session, target, x509.load_der_x509_certificate(made.certificate).public_bytes(Encoding.PEM))
+    requests, authority = split_requests(read_request_file(request)), _authority(session)
+    for one in requests:
+        # Before any is issued: a file is taken as a whole.
+        read_request(one)
+    made = [authority.issue(one, days=days) for one in requests]
+    for issued in made:
+        session.note(f"{issued.agency}, serial number {issued.serial:x}")
+    write_file(session, target, certificates_pem([issued.certificate for issued in made]))
 
 
 @app.command(

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from docbus.client.connect import agency_id, decrypters_of_settings, keys_of_settings, signer_under
+from docbus.client.connect import (
+    agency_id,
+    decrypters_of_settings,
+    keys_of_settings,
+    read_certificates,
+    signer_under,
+)
 from docbus.client.key_folders import LOCK_NAME
 from docbus.errors import ConfigurationError, IdentityError, KeyFileError, MalformedError
 from docbus.identity.agency import AgencyId
-from docbus.identity.certificates import check_for_registration
+from docbus.identity.certificates import certificate_set_digest, check_for_registration
 from docbus.identity.encryption import Encrypter
 from docbus.identity.join import MAX_REQUEST_CHARACTERS, fingerprint_of, make_join_request, read_join_request
-from docbus.identity.keyfile import read_private_keys
+from docbus.identity.key_sets import certificates_pem, read_key_set
 from docbus.identity.pki.authorities import NO_AUTHORITIES, TrustAnchor, check_anchor
 from docbus.identity.pki.crl import MAX_LIST_BYTES
 from docbus.identity.pki.issuing import MAX_REQUEST_BYTES, make_request
 from docbus.identity.pki.material import read_piece
 from docbus.identity.pki.material_file import MAX_FILE_BYTES, MaterialFile, load_material
-from docbus.identity.pki.profile import MAX_CERTIFICATE_BYTES, is_issued, load_certificate
+from docbus.identity.pki.profile import MAX_CERTIFICATE_BYTES, is_authority, is_issued, load_certificate
 from docbus.storage.locks import hold
 from docbus.storage.whole_files import write_whole
 from docbus.tokens.certifying import certifying_key
@@ -36,12 +42,15 @@ if TYPE_CHECKING:
 
     from docbus.clock import Clock
     from docbus.identity.join import JoinRequest
+    from docbus.identity.key_sets import AnyPrivateKey
     from docbus.identity.pki.authorities import Authorities
     from docbus.identity.pki.material import Piece
-    from docbus.identity.signing import PrivateKey, Signer
+    from docbus.identity.signing import Signer
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.settings import Settings
 
+MAX_GIVEN = 16
+"""Certificates that are taken at once: two of the agency's keys, and the authorities above each."""
 MARK_DIGITS = 8
 """Hex digits of a certificate's digest in the names of its files: an agency has few."""
 
@@ -63,7 +72,7 @@ class Certified(NamedTuple):
 
 
 def certification_request(settings: Settings) -> bytes:
-    """Return a certification request, PEM, for the signing key that needs a certificate.
+    """Return a certification request, PEM, for the signing key that needs a certificate; two for a hybrid profile.
 
     That is the next one, if a rotation waits for its certificate, and otherwise the one that the folder signs with.
 
@@ -76,55 +85,64 @@ def certification_request(settings: Settings) -> bytes:
     keys = keys_of_settings(settings)
     waits = keys.next_signing is not None and keys.next_certificate is None
     uri = keys.next_signing if waits and keys.next_signing is not None else keys.signing
-    return make_certification_request(settings, requesting_key(settings, uri))
+    return make_certification_request(settings, requesting_keys(settings, uri))
 
 
-def requesting_key(settings: Settings, uri: str) -> PrivateKey:
-    """Return the key that a URI names, in a file or on a token, as the builder of requests wants it.
+def requesting_keys(settings: Settings, uri: str) -> tuple[AnyPrivateKey, ...]:
+    """Return the keys that a URI names, in a file or on a token, as the builder of requests wants them.
 
     Raises:
         DocbusError: As :func:`certification_request`.
     """
     if is_token_uri(uri):
-        return certifying_key(open_token_key(uri))
-    found = read_private_keys(settings.key_uri(uri))
-    if len(found) != 1 or not isinstance(
-        found[0], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-    ):
-        raise KeyFileError(
-            f"{uri} holds no single signing key that could ask for a certificate",
-            hint="A signing key is P-256, RSA or Ed25519, alone in its file.",
-        )
-    return found[0]
+        return (certifying_key(open_token_key(uri)),)
+    return read_key_set(settings.key_uri(uri))
 
 
-def make_certification_request(settings: Settings, key: PrivateKey) -> bytes:
-    """Return a certification request for a key of the agency, PEM.
+def make_certification_request(settings: Settings, keys: Sequence[AnyPrivateKey]) -> bytes:
+    """Return a certification request for each key of the agency, PEM, one after the other.
 
     Raises:
         DocbusError: As :func:`certification_request`.
     """
-    return make_request(key, agency_id(settings))
+    return b"".join(make_request(key, agency_id(settings)) for key in keys)
 
 
-def check_usable(settings: Settings, uri: str, certificate: x509.Certificate, clock: Clock) -> Signer:
+class Usable(NamedTuple):
+    """What signs with a key under certificates of an authority, and these, DER, in the profile's order."""
+
+    signer: Signer
+    certificates: tuple[bytes, ...]
+
+
+def check_usable(settings: Settings, uri: str, given: Sequence[x509.Certificate], clock: Clock) -> Usable:
     """Return what signs with a key under a certificate of an authority, if that may be granted to the agency.
 
+    Args:
+        settings: Of the agency's folder.
+        uri: Of the key.
+        given: What the authority has handed out: certificates of authorities among them are left alone, and of a
+            hybrid profile both may come in either order.
+        clock: For their validity.
+
     Raises:
-        KeyFileError: The certificate is another key's.
-        IdentityError: It may not be granted to this agency; the text says why.
+        KeyFileError: A certificate is another key's, or one is missing.
+        IdentityError: One may not be granted to this agency; the text says why.
     """
-    if not is_issued(certificate):
+    own = [one for one in given if not is_authority(one)]
+    # The hybrid profile's own order, which an authority does not know.
+    own.sort(key=lambda one: isinstance(one.public_key(), mldsa.MLDSA65PublicKey))
+    if not own or not all(map(is_issued, own)):
         raise IdentityError("a certificate that nobody else has issued", hint="`docbus cert request` asks for one.")
-    der = certificate.public_bytes(Encoding.DER)
-    signer = signer_under(settings, uri, [der])
-    algorithm = PROFILES[signer.profile].algorithms[0]
-    check_for_registration(der, agency_id(settings), algorithm, now_ms=clock.now_ms())
-    return signer
+    certificates = tuple(one.public_bytes(Encoding.DER) for one in own)
+    signer = signer_under(settings, uri, certificates)
+    for der, algorithm in zip(certificates, PROFILES[signer.profile].algorithms, strict=True):
+        check_for_registration(der, agency_id(settings), algorithm, now_ms=clock.now_ms())
+    return Usable(signer, certificates)
 
 
 def use_certificate(
-    settings: Settings, certificate: x509.Certificate, clock: Clock, snapshot: TrustSnapshot | None = None
+    settings: Settings, given: Sequence[x509.Certificate], clock: Clock, snapshot: TrustSnapshot | None = None
 ) -> Certified:
     """Put a certificate for the folder's signing key in the place of the one before, and make the join request anew.
 
@@ -133,7 +151,7 @@ def use_certificate(
 
     Args:
         settings: Of a folder that is to join.
-        certificate: That an authority has issued.
+        given: That an authority has issued, as for :func:`check_usable`.
         clock: For its validity and the request.
         snapshot: The directory, if it can be read: an agency that works already is not made to stop.
 
@@ -145,15 +163,17 @@ def use_certificate(
         LockedError: Another process changes the keys of this folder.
     """
     with hold(settings.folder / LOCK_NAME, "changing keys", clock):
-        return _use(settings, certificate, clock, snapshot)
+        return _use(settings, given, clock, snapshot)
 
 
-def _use(settings: Settings, certificate: x509.Certificate, clock: Clock, snapshot: TrustSnapshot | None) -> Certified:
+def _use(
+    settings: Settings, given: Sequence[x509.Certificate], clock: Clock, snapshot: TrustSnapshot | None
+) -> Certified:
     agency, keys = agency_id(settings), keys_of_settings(settings)
-    signer = check_usable(settings, keys.signing, certificate, clock)
+    signer, certificates = check_usable(settings, keys.signing, given, clock)
     path = settings.path(keys.certificate)
-    current = read_certificate(path)
-    digest = current.fingerprint(SHA256())
+    current = read_certificates(path)
+    digest = certificate_set_digest([sha256(der).digest() for der in current])
     if snapshot is not None and snapshot.certificate(digest) is not None and digest != signer.certificate:
         raise ConfigurationError(
             f"the directory grants the certificate that is to be replaced, {digest.hex()[:16]}…",
@@ -169,7 +189,7 @@ def _use(settings: Settings, certificate: x509.Certificate, clock: Clock, snapsh
                 genesis=settings.exchange.genesis_bytes,
                 agency=agency,
                 name=before.name,
-                certificates=[certificate.public_bytes(Encoding.DER)],
+                certificates=certificates,
                 encryption_key=before.encryption.public_key,
                 now_ms=clock.now_ms(),
                 aliases=before.aliases,
@@ -178,8 +198,8 @@ def _use(settings: Settings, certificate: x509.Certificate, clock: Clock, snapsh
         former = None
         if digest != signer.certificate:
             former = path.with_name(f"{path.stem}-{_mark(digest)}.pem")
-            write_whole(former, current.public_bytes(Encoding.PEM))
-            write_whole(path, certificate.public_bytes(Encoding.PEM))
+            write_whole(former, certificates_pem(current))
+            write_whole(path, certificates_pem(certificates))
         # Last, so that one is there at every moment; a run that died before this is made good by the next one.
         for kept in path.parent.glob(f"{path.stem}-*.pem"):
             mark = kept.stem.removeprefix(f"{path.stem}-")
@@ -219,6 +239,29 @@ def read_certificate(path: Path) -> x509.Certificate:
         return load_certificate(der)
     except (ValueError, IdentityError) as error:
         raise ConfigurationError(f"{path} is not a certificate in PEM or DER") from error
+
+
+def read_given_certificates(paths: Sequence[Path]) -> list[x509.Certificate]:
+    """Return the certificates in files, each in DER or some in PEM, as authorities hand them out.
+
+    Raises:
+        ConfigurationError: A file cannot be read, holds none, or more than a path has.
+    """
+    found: list[x509.Certificate] = []
+    for path in paths:
+        content = _read(path, MAX_GIVEN * MAX_CERTIFICATE_BYTES)
+        if not content.lstrip().startswith(b"-----"):
+            found.append(read_certificate(path))
+            continue
+        try:
+            found += [
+                load_certificate(one.public_bytes(Encoding.DER)) for one in x509.load_pem_x509_certificates(content)
+            ]
+        except (ValueError, IdentityError) as error:
+            raise ConfigurationError(f"{path} is not a certificate in PEM or DER") from error
+    if len(found) > MAX_GIVEN:
+        raise ConfigurationError(f"{len(found)} certificates; {MAX_GIVEN} are allowed")
+    return found
 
 
 def authorities_in(anchors: Sequence[Path], below: Sequence[Path]) -> Authorities:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from docbus.client.certifying import requesting_key
+from docbus.client.certifying import requesting_keys
 from docbus.client.connect import (
     agency_id,
     keys_of_settings,
@@ -17,7 +17,7 @@ from docbus.client.connect import (
 from docbus.errors import KeyFileError
 from docbus.identity.certificates import certificate_set_digest, end_of
 from docbus.identity.encryption import open_decrypter
-from docbus.identity.signing import profile_of
+from docbus.identity.key_sets import profile_of_set
 from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _waiting(settings: Settings, uri: str) -> ListedKey:
     """Return the next signing key while an authority has not issued its certificate."""
     return ListedKey(
         use="next signing",
-        profile=PROFILES[profile_of(requesting_key(settings, uri).public_key())].name,
+        profile=PROFILES[profile_of_set(requesting_keys(settings, uri))].name,
         fingerprint="",
         state="waits for the certificate of an authority",
         since=None,

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from docbus.client.certifying import check_usable, make_certification_request, requesting_key
+from docbus.client.certifying import check_usable, make_certification_request, requesting_keys
 from docbus.client.connect import agency_id, keys_of_settings, next_signer_of_settings, read_certificates
 from docbus.client.key_folders import KeySet, set_of
 from docbus.client.settings_file import edit_keys
@@ -20,12 +19,15 @@ from docbus.errors import ConfigurationError, KeyFileError, MalformedError
 from docbus.identity.agency import AgencyId
 from docbus.identity.encryption import open_decrypter
 from docbus.identity.join import make_join_request, read_join_request
+from docbus.identity.key_sets import certificates_pem
 from docbus.identity.keyfile import path_of
+from docbus.identity.pki.issuing import split_requests
 from docbus.identity.signing import public_key_bytes
 from docbus.storage.whole_files import write_whole
 from docbus.tokens.uri import is_token_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Any
 
@@ -97,10 +99,10 @@ def write_certification_request(settings: Settings) -> bool:
     path, uri = certification_path(settings), keys_of_settings(settings).next_signing
     if uri is None:
         return False
-    key = requesting_key(settings, uri)
-    if _asks_for(path, public_key_bytes(key.public_key())):
+    keys = requesting_keys(settings, uri)
+    if _asks_for(path, [public_key_bytes(key.public_key()) for key in keys]):
         return False
-    _write(path, make_certification_request(settings, key))
+    _write(path, make_certification_request(settings, keys))
     return True
 
 
@@ -135,7 +137,7 @@ def write_request(settings: Settings, clock: Clock) -> bool:
     return True
 
 
-def take_certificate(settings: Settings, certificate: x509.Certificate, clock: Clock) -> Path:
+def take_certificate(settings: Settings, given: Sequence[x509.Certificate], clock: Clock) -> Path:
     """Put a certificate that an authority has issued beside the next signing key, and name it; return its file.
 
     Another one that was named before, and is not granted, makes way for it.
@@ -149,7 +151,7 @@ def take_certificate(settings: Settings, certificate: x509.Certificate, clock: C
     if keys.next_signing is None:
         raise ConfigurationError("no rotation is under way", hint="`docbus keys rotate` begins one.")
     try:
-        signer = check_usable(settings, keys.next_signing, certificate, clock)
+        signer, certificates = check_usable(settings, keys.next_signing, given, clock)
     except KeyFileError as error:
         asked = certification_path(settings).name
         raise KeyFileError(error.text, hint=f"A rotation is under way; {asked} asks for its certificate.") from error
@@ -160,7 +162,7 @@ def take_certificate(settings: Settings, certificate: x509.Certificate, clock: C
     else:
         named = f"keys/next-{signer.certificate.hex()[:8]}.pem"
     path = settings.folder / named
-    _write(path, certificate.public_bytes(Encoding.PEM))
+    _write(path, certificates_pem(certificates))
 
     def name(table: Any) -> None:
         table["next_certificate"] = named
@@ -197,9 +199,10 @@ def _names(path: Path, certificates: tuple[bytes, ...], encryption_key: bytes) -
     return request.signing.certificates == certificates and request.encryption.public_key == encryption_key
 
 
-def _asks_for(path: Path, public_key: bytes) -> bool:
-    """Return whether a request for an authority is for this key; one that is missing or cannot be read is not."""
+def _asks_for(path: Path, public_keys: list[bytes]) -> bool:
+    """Return whether requests for an authority are for these keys; what is missing or cannot be read is not."""
     try:
-        return public_key_bytes(x509.load_pem_x509_csr(path.read_bytes()).public_key()) == public_key
+        asked = map(x509.load_pem_x509_csr, split_requests(path.read_bytes()))
+        return [public_key_bytes(one.public_key()) for one in asked] == public_keys
     except (OSError, ValueError, UnsupportedAlgorithm):
         return False

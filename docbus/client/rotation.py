@@ -45,9 +45,9 @@ from docbus.identity.pki.profile import is_issued
 from docbus.settings import load_settings
 from docbus.storage.locks import hold
 from docbus.tokens.uri import is_token_uri
-from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from docbus.clock import Clock
@@ -179,7 +179,7 @@ def rotate(
         return _go_on(folder, snapshot, clock, profile, authority, overlap_ms, again=again)
 
 
-def certify(folder: Path, certificate: x509.Certificate, snapshot: TrustSnapshot | None, clock: Clock) -> Rotation:
+def certify(folder: Path, given: Sequence[x509.Certificate], snapshot: TrustSnapshot | None, clock: Clock) -> Rotation:
     """Go on with a rotation that waits for a certificate, with the one that the authority has issued.
 
     Raises:
@@ -197,7 +197,7 @@ def certify(folder: Path, certificate: x509.Certificate, snapshot: TrustSnapshot
                 f"{said} the next signing key's certificate {following.certificate.hex()[:16]}…",
                 hint="`docbus keys rotate` goes on with the rotation.",
             )
-        path = take_certificate(settings, certificate, clock)
+        path = take_certificate(settings, given, clock)
         found = _go_on(folder, snapshot, clock, None, None, None, again=False)
         named = f"named {path.relative_to(settings.folder)} in docbus.toml"
         return replace(found, done=(named, *found.done))
@@ -259,11 +259,6 @@ def _begin(settings: Settings, profile: int, authority: bool | None, clock: Cloc
             " docs/how-to/keep-the-signing-key-on-a-token.md.",
         )
     certified = is_certified(settings, keys.certificate) if authority is None else authority
-    if certified and PROFILES[profile].signatures > 1:
-        raise ConfigurationError(
-            "an authority is to issue the certificate, and of the hybrid profile only self-made ones can be used",
-            hint="Give --self-made as well, or a profile of one key.",
-        )
     made = unused_or_new(settings.folder, own, profile, clock, certificate=not certified)
 
     def name(table: Any) -> None:

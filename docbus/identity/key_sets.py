@@ -50,6 +50,12 @@ def generate_key_set(profile: int) -> tuple[AnyPrivateKey, ...]:
     return (generate_signing_key(profile),)
 
 
+def profile_of_set(private_keys: Sequence[AnyPrivateKey]) -> Profile:
+    """Return the profile of keys that :func:`read_key_set` or a token has given."""
+    algorithms = tuple(algorithm_of(one.public_key()) for one in private_keys)
+    return next(Profile(number) for number, terms in PROFILES.items() if terms.algorithms == algorithms)
+
+
 def key_set_pem(private_keys: Sequence[AnyPrivateKey]) -> bytes:
     """Return keys in PKCS#8, PEM, one after the other, without a passphrase; store them with mode 0600."""
     return b"".join(map(private_key_pem, private_keys))

@@ -48,7 +48,7 @@ async def certify(
     )
     settings = load_settings(folder / (own or code))
     issued = authority.issue(certification_request(settings), days=30)
-    certified = use_certificate(settings, x509.load_der_x509_certificate(issued.certificate), CLOCK)
+    certified = use_certificate(settings, [x509.load_der_x509_certificate(issued.certificate)], CLOCK)
     async with open_registrar(folder / "registrar", clock=CLOCK) as registrar:
         await registrar.name_authority("Authority", authority.certificate.public_bytes(Encoding.DER))
         await registrar.grant(certified.request.read_text("utf-8"))

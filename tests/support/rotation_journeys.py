@@ -128,7 +128,7 @@ def certified(folder: Path, begun: Rotation, authority: Authority, snapshot: Tru
     """Let an authority issue the certificate for which a rotation waits, and go on with it."""
     assert begun.certification is not None
     issued = authority.issue(begun.certification.read_bytes(), days=30)
-    return certify(folder, x509.load_der_x509_certificate(issued.certificate), snapshot, SystemClock())
+    return certify(folder, [x509.load_der_x509_certificate(issued.certificate)], snapshot, SystemClock())
 
 
 async def _both(*flows: Flow, parts: int) -> None:

@@ -5,6 +5,7 @@ Pure: keys and the time are arguments. Files and the list of what was issued are
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
     from docbus.identity.pki.crl import Revoked
 
+_REQUEST = re.compile(
+    rb"-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----.+?-----END (?:NEW )?CERTIFICATE REQUEST-----\n?", re.DOTALL
+)
 MAX_REQUEST_BYTES = 16 * 1024
 """Bytes of a certification request; one with ML-DSA-65 has about 5,600, in PEM 7,600."""
 AUTHORITY_DAYS = 3652
@@ -92,6 +96,11 @@ def make_request(key: CertificateIssuerPrivateKeyTypes, agency: str) -> bytes:
         .sign(key, None if isinstance(key, mldsa.MLDSA65PrivateKey | ed25519.Ed25519PrivateKey) else hashes.SHA256())
         .public_bytes(Encoding.PEM)
     )
+
+
+def split_requests(content: bytes) -> list[bytes]:
+    """Return the certification requests in a file, PEM, unread; the whole of it if there is no block."""
+    return _REQUEST.findall(content) or [content]
 
 
 def read_request(pem: bytes) -> CertificationRequest:

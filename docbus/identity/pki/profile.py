@@ -71,6 +71,19 @@ def is_issued(certificate: x509.Certificate) -> bool:
     return certificate.issuer != certificate.subject
 
 
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Tell whether it says that it is an authority's.
+
+    Raises:
+        IdentityError: Its extensions cannot be read.
+    """
+    try:
+        constraints = _extension(certificate.extensions, x509.BasicConstraints)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise IdentityError("a certificate with an extension that cannot be read") from error
+    return constraints is not None and constraints.value.ca
+
+
 def issuer_name(certificate: x509.Certificate) -> bytes:
     """Return the issuer's name, DER."""
     return certificate.issuer.public_bytes()

@@ -12,7 +12,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from docbus.client.certifying import certification_request, read_certificate, read_material_file, use_certificate
+from docbus.client.certifying import (
+    MAX_GIVEN,
+    certification_request,
+    read_certificate,
+    read_given_certificates,
+    read_material_file,
+    use_certificate,
+)
 from docbus.client.connect import signer_of_settings
 from docbus.client.founding import found_agency
 from docbus.client.issuing import found_authority
@@ -70,7 +77,7 @@ def test_a_folder_signs_under_the_certificate_that_it_asked_for(settings: Settin
     former = read_join_request((settings.folder / "H26.join").read_text("utf-8"))
     certificate = _issued(authority, certification_request(settings))
 
-    done = use_certificate(settings, certificate, CLOCK)
+    done = use_certificate(settings, [certificate], CLOCK)
 
     text = done.request.read_text("utf-8")
     asked = verify_join_request(text, environment="test", genesis=bytes.fromhex(GENESIS), now_ms=CLOCK.now_ms())
@@ -106,7 +113,7 @@ def test_a_key_on_a_token_asks_for_a_certificate_too(
     settings = load_settings(tmp_path / "hanoi")
     certificate = _issued(authority, certification_request(settings))
 
-    done = use_certificate(settings, certificate, CLOCK)
+    done = use_certificate(settings, [certificate], CLOCK)
 
     signer = signer_of_settings(settings)
     text = done.request.read_text("utf-8")
@@ -118,9 +125,9 @@ def test_a_key_on_a_token_asks_for_a_certificate_too(
 def test_using_a_certificate_twice_changes_nothing(settings: Settings, authority: Authority) -> None:
     """What is there stays as it is."""
     certificate = _issued(authority, certification_request(settings))
-    use_certificate(settings, certificate, CLOCK)
+    use_certificate(settings, [certificate], CLOCK)
     files = {path: path.read_bytes() for path in settings.folder.rglob("*") if path.is_file()}
-    again = use_certificate(settings, certificate, CLOCK)
+    again = use_certificate(settings, [certificate], CLOCK)
 
     assert files == {path: path.read_bytes() for path in settings.folder.rglob("*") if path.is_file()}
     assert again.former is None
@@ -133,7 +140,7 @@ def test_a_second_certificate_leaves_one_request(settings: Settings, authority: 
     first, second = (_issued(authority, certification_request(settings)) for _ in range(2))
 
     for certificate in (first, second, first):
-        done = use_certificate(settings, certificate, CLOCK)
+        done = use_certificate(settings, [certificate], CLOCK)
         asked = read_join_request(done.request.read_text("ascii"))
         assert [done.request] == list(settings.folder.glob("H26-*.join"))
         assert (certificate.public_bytes(Encoding.DER),) == asked.signing.certificates
@@ -148,15 +155,15 @@ def test_a_second_certificate_leaves_one_request(settings: Settings, authority: 
 def test_death_at_any_change_is_made_good(settings: Settings, authority: Authority, tmp_path: Path) -> None:
     """Whatever the process dies at, the folder signs under one of the certificates, and the same command goes on."""
     first, second = (_issued(authority, certification_request(settings)) for _ in range(2))
-    use_certificate(settings, first, CLOCK)
+    use_certificate(settings, [first], CLOCK)
     number, died = 0, True
     while died:
         number += 1
         folder = shutil.copytree(settings.folder, tmp_path / str(number))
-        died = dies_at(number, lambda folder=folder: use_certificate(load_settings(folder), second, CLOCK))
+        died = dies_at(number, lambda folder=folder: use_certificate(load_settings(folder), [second], CLOCK))
         signer_of_settings(load_settings(folder))
 
-        done = use_certificate(load_settings(folder), second, CLOCK)
+        done = use_certificate(load_settings(folder), [second], CLOCK)
 
         assert second.fingerprint(hashes.SHA256()) == signer_of_settings(load_settings(folder)).certificate
         assert [done.request] == list(folder.glob("H26-*.join"))
@@ -170,10 +177,10 @@ def test_a_certificate_of_another_key_or_agency_is_not_used(settings: Settings, 
     """Nor one that nobody has issued."""
     other = make_request(ec.generate_private_key(ec.SECP256R1()), "vn:H26")
     with pytest.raises(KeyFileError, match="does not belong to the certificate"):
-        use_certificate(settings, _issued(authority, other), CLOCK)
+        use_certificate(settings, [_issued(authority, other)], CLOCK)
     own = read_certificate(settings.folder / "keys" / "certificate.pem")
     with pytest.raises(IdentityError, match="nobody else has issued"):
-        use_certificate(settings, own, CLOCK)
+        use_certificate(settings, [own], CLOCK)
 
 
 def test_a_folder_without_its_join_request_is_told_so(settings: Settings, authority: Authority) -> None:
@@ -181,7 +188,7 @@ def test_a_folder_without_its_join_request_is_told_so(settings: Settings, author
     certificate = _issued(authority, certification_request(settings))
     (settings.folder / "H26.join").write_text("nothing")
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        use_certificate(settings, certificate, CLOCK)
+        use_certificate(settings, [certificate], CLOCK)
 
 
 def test_files_may_be_pem_or_der(tmp_path: Path) -> None:
@@ -209,3 +216,18 @@ def test_other_files_are_told_by_name(tmp_path: Path, reader: Any, content: byte
         path.write_bytes(content)
     with pytest.raises(ConfigurationError, match="file"):
         reader(path)
+
+
+def test_more_certificates_than_a_path_has_are_refused(tmp_path: Path, authority: Authority) -> None:
+    """As many as are allowed are read, in PEM and DER together, and one more is refused."""
+    pem, der = tmp_path / "some.pem", tmp_path / "one.der"
+    one = authority.certificate
+    pem.write_bytes(one.public_bytes(Encoding.PEM) * (MAX_GIVEN - 1))
+    der.write_bytes(one.public_bytes(Encoding.DER))
+
+    assert [one] * MAX_GIVEN == read_given_certificates([pem, der])
+    with pytest.raises(ConfigurationError, match="17 certificates; 16 are allowed"):
+        read_given_certificates([pem, der, der])
+    der.write_bytes(b"-----BEGIN CERTIFICATE-----")
+    with pytest.raises(ConfigurationError, match="is not a certificate in PEM or DER"):
+        read_given_certificates([der])

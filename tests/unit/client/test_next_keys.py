@@ -60,7 +60,7 @@ def go_on(exchange: Path, **more: object) -> Rotation:
 
 def use(exchange: Path, certificate: x509.Certificate) -> Rotation:
     """Hand a certificate to the rotation."""
-    return certify(exchange / HANOI, certificate, directory(exchange), CLOCK)
+    return certify(exchange / HANOI, [certificate], directory(exchange), CLOCK)
 
 
 def issued(authority: Authority, request: bytes) -> x509.Certificate:
@@ -295,10 +295,10 @@ def test_death_at_any_change_loses_and_doubles_nothing(
     while died:
         number += 1
         own = shutil.copytree(hanoi, tmp_path / f"take-{number}")
-        died = dies_at(number, lambda own=own: certify(own, certificate, snapshot, CLOCK))
+        died = dies_at(number, lambda own=own: certify(own, [certificate], snapshot, CLOCK))
         # Whoever was told nothing gives one command or the other, and both go on.
         after = rotate(own, snapshot, CLOCK)
-        found = after if after.step == "requested" else certify(own, certificate, snapshot, CLOCK)
+        found = after if after.step == "requested" else certify(own, [certificate], snapshot, CLOCK)
         assert "requested" == found.step
         assert found.request is not None
         assert (certificate.public_bytes(Encoding.DER),) == read_join_request(
