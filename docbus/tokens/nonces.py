@@ -6,6 +6,7 @@ same r under another text. It is looked for before a signature leaves, among the
 
 from __future__ import annotations
 
+import threading
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -17,9 +18,10 @@ MAX_NONCES = 4096
 
 
 class NonceWatch:
-    """Remembers the last signatures of one key, as far as they tell one nonce from another."""
+    """Remembers the last signatures of one key, as far as they tell one nonce from another. Any thread may use it."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._seen: dict[int, bytes] = {}
 
     def note(self, signature: bytes, tbs: bytes) -> None:
@@ -30,10 +32,12 @@ class NonceWatch:
         """
         r, _ = decode_dss_signature(signature)
         digest = sha256(tbs).digest()
-        if self._seen.setdefault(r, digest) != digest:
+        with self._lock:
+            repeated = self._seen.setdefault(r, digest) != digest
+            if len(self._seen) > MAX_NONCES:
+                del self._seen[next(iter(self._seen))]
+        if repeated:
             raise KeyFileError(
                 "the token has used a nonce of ECDSA twice, by which its private key can be computed",
                 hint="Do not use this token any more; have the certificate revoked, and make a key on another one.",
             )
-        if len(self._seen) > MAX_NONCES:
-            del self._seen[next(iter(self._seen))]
