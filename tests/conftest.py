@@ -6,12 +6,13 @@ import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import hypothesis
 import pytest
 
 from tests.support import network
+from tests.support.altered_softhsm import AlteredSoftHSM
 from tests.support.jars import KafkaMissingError
 from tests.support.kafka import running_kafka
 from tests.support.softhsm import SoftHSM, SoftHSMMissingError, running_softhsm
@@ -88,10 +89,24 @@ def softhsm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SoftHSM]
         with running_softhsm(tmp_path / "softhsm") as running:
             yield running
     except SoftHSMMissingError as error:
-        request.config.stash[SOFTHSM_MISSING] = str(error)
-        if SOFTHSM_REQUIRED:
-            pytest.fail(f"no SoftHSM: {error}", pytrace=False)
-        pytest.skip(f"no SoftHSM: {error}")
+        _without_softhsm(request, error)
+
+
+@pytest.fixture
+def altered_softhsm(request: pytest.FixtureRequest, softhsm: SoftHSM, tmp_path: Path) -> AlteredSoftHSM:
+    """Return a library for the tokens of SoftHSM that can be made to behave otherwise."""
+    try:
+        return AlteredSoftHSM(softhsm, tmp_path)
+    except SoftHSMMissingError as error:
+        _without_softhsm(request, error)
+
+
+def _without_softhsm(request: pytest.FixtureRequest, error: SoftHSMMissingError) -> NoReturn:
+    """Skip the test, or fail it where tokens are required; the end of the run says so."""
+    request.config.stash[SOFTHSM_MISSING] = str(error)
+    if SOFTHSM_REQUIRED:
+        pytest.fail(f"no SoftHSM: {error}", pytrace=False)
+    pytest.skip(f"no SoftHSM: {error}")
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +156,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("NOT TESTED ON A TOKEN", sep="!", red=True, bold=True)
         terminalreporter.line(config.stash[SOFTHSM_MISSING])
         if not SOFTHSM_REQUIRED:
-            terminalreporter.line("The tests of keys on tokens were skipped. Install softhsm2 to run them.")
+            terminalreporter.line("Tests of keys on tokens were skipped. Install softhsm2 and a C compiler for them.")
     if MISSING not in config.stash:
         return
     terminalreporter.section("NOT TESTED ON REAL KAFKA", sep="!", red=True, bold=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docbus.errors import KeyFileError, SignerAwayError
 
 if TYPE_CHECKING:
-    from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class in spite of its name
-
+    from docbus.tokens.beginning import Library
     from docbus.tokens.uri import TokenUri
 
 FOLDERS = (
@@ -28,6 +28,7 @@ FOLDERS = (
     "/usr/local/lib",
 )
 """Where distributions put libraries of PKCS #11; a ``module-name`` is looked for in this order."""
+_CANNOT_BEGIN = "Put the token back, as some libraries begin only with one; else see the library's own settings."
 
 
 def library_file(uri: TokenUri) -> Path:
@@ -67,38 +68,39 @@ def load(file: Path) -> Library:
         KeyFileError: It is no library that this machine can load.
         SignerAwayError: It is loaded, and cannot begin now.
     """
-    import pkcs11
+    from pkcs11.exceptions import PKCS11Error
+
+    from docbus.tokens.beginning import Library
 
     try:
-        return pkcs11.lib(str(file))
-    except pkcs11.PKCS11Error as error:
+        return Library(str(file))
+    except PKCS11Error as error:
         if "exception while loading" in str(error):
             raise KeyFileError(
                 f"{file} cannot be loaded as a PKCS #11 library",
                 hint="Name the library of the token's maker for this machine's processor with module-path.",
             ) from error
         raise SignerAwayError(
-            f"the PKCS #11 library {file} cannot begin ({type(error).__name__})", hint="Look after the token."
+            f"the PKCS #11 library {file} cannot begin ({type(error).__name__})", hint=_CANNOT_BEGIN
         ) from None
 
 
 def begin_again(library: Library) -> None:
     """Let a library forget everything, and look for tokens anew: sessions, logins and keys of before are gone.
 
+    No other thread is inside it, which PKCS #11 (section 5.4, ``C_Finalize``) leaves undefined.
+
     Raises:
         SignerAwayError: It cannot begin now.
     """
     from pkcs11.exceptions import PKCS11Error
 
-    try:
-        # A library that has failed to begin does not have to be ended.
-        if library.initialized:
-            library.finalize()
-    except PKCS11Error:
-        pass  # Whatever it says: it counts as ended, and has to begin.
+    # Whatever it says: it counts as ended, and has to begin. One that has failed to begin says so here.
+    with suppress(PKCS11Error):
+        library.finalize()
     try:
         library.initialize()
     except PKCS11Error as error:
         raise SignerAwayError(
-            f"the PKCS #11 library {library.so} cannot begin ({type(error).__name__})", hint="Look after the token."
+            f"the PKCS #11 library {library.so} cannot begin ({type(error).__name__})", hint=_CANNOT_BEGIN
         ) from None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Logins:
-    """What is known of the PINs of one library's tokens, each by its name. One thread at a time."""
+    """What is known of the PINs of one library's tokens, each by its name; one thread at a time gives a token a PIN."""
 
     def __init__(self) -> None:
         self._passed: dict[str, Pin] = {}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from docbus.tokens.search import find_public_key, find_token
+from docbus.tokens.search import find_public_key
 
 if TYPE_CHECKING:
     import pkcs11
-    from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class in spite of its name
 
     from docbus.identity.signing import PublicKey
     from docbus.tokens.uri import TokenUri
@@ -34,22 +33,18 @@ class TokenLook:
     pin_doubtful: bool
 
 
-def look_at(library: Library, uri: TokenUri) -> TokenLook:
-    """Return what can be seen of a token and a key without a PIN.
+def look_at(token: pkcs11.Token, session: pkcs11.Session, uri: TokenUri) -> TokenLook:
+    """Return what can be seen of a token and a key in a session, also without a PIN.
 
     Raises:
-        TokenAbsentError: The token is not there.
-        KeyFileError: Several tokens or keys are meant, or the key is none that may sign.
+        KeyFileError: Several keys are meant, or the key is none that may sign.
     """
     from pkcs11 import TokenFlag
 
-    token = find_token(library, uri)
-    with token.open() as session:
-        public_key = find_public_key(session, uri)
     return TokenLook(
         label=token.label,
         serial=serial_of(token),
-        public_key=public_key,
+        public_key=find_public_key(session, uri),
         pin_locked=bool(token.flags & TokenFlag.USER_PIN_LOCKED),
         pin_doubtful=bool(token.flags & (TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY)),
     )

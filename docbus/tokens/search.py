@@ -9,14 +9,30 @@ from docbus.identity.signing import load_public_key, public_key_bytes
 
 if TYPE_CHECKING:
     import pkcs11
-    from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class in spite of its name
 
     from docbus.identity.signing import PublicKey
+    from docbus.tokens.beginning import Library
     from docbus.tokens.uri import TokenUri
 
 
 class TokenAbsentError(SignerAwayError):
-    """No slot has the token: it is away, or came after the library had looked, which some do only when they begin."""
+    """No slot has the token: it is away, or came after the library had looked, which some do only when they begin.
+
+    Attributes:
+        looked_anew: The library had just begun, so that it is the former.
+    """
+
+    looked_anew = False
+
+
+class KeyAbsentError(KeyFileError):
+    """The token has no such key; or it was pulled, and its library finds nothing on it any more, as SoftHSM does.
+
+    Attributes:
+        looked_anew: The library had just begun, so that it is the former.
+    """
+
+    looked_anew = False
 
 
 def find_token(library: Library, uri: TokenUri) -> pkcs11.Token:
@@ -55,17 +71,17 @@ def find_private_key(session: pkcs11.Session, uri: TokenUri) -> Any:
     """Return the private key that a URI names; the session is logged in.
 
     Raises:
-        KeyFileError: There is none, or there are several.
+        KeyAbsentError: There is none.
+        KeyFileError: There are several.
     """
     from pkcs11 import ObjectClass
 
     found = _objects(session, uri, ObjectClass.PRIVATE_KEY)
-    if len(found) != 1:
-        how_many = "several keys that are" if found else "no private key that is"
-        raise KeyFileError(
-            f"{uri.token_text} has {how_many} {uri.key_text}",
-            hint="Correct object and id in the key's URI; `p11tool --login --list-all-privkeys` shows what is there.",
-        )
+    hint = "Correct object and id in the key's URI; `p11tool --login --list-all-privkeys` shows what is there."
+    if not found:
+        raise KeyAbsentError(f"{uri.token_text} has no private key that is {uri.key_text}", hint=hint)
+    if len(found) > 1:
+        raise KeyFileError(f"{uri.token_text} has several keys that are {uri.key_text}", hint=hint)
     return found[0]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from docbus.identity.signing import PrivateKey
+    from tests.support.altered_softhsm import AlteredSoftHSM
     from tests.support.softhsm import SoftHSM
 
 
@@ -45,3 +46,9 @@ def put_on(token: SoftHSM, private_key: PrivateKey, folder: Path, *, key: str = 
     pem.write_bytes(private_key_pem(private_key))
     token.import_key("H26", pem, key=key, key_id=key_id)
     pem.unlink()
+
+
+@pytest.fixture
+def altered(token: SoftHSM, altered_softhsm: AlteredSoftHSM) -> AlteredSoftHSM:
+    """Return a library for the token ``H26`` that can be made to behave otherwise than SoftHSM."""
+    return altered_softhsm
