@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -20,11 +20,15 @@ def certifying_key(key: TokenKey) -> PrivateKey:
     after PKCS #1 version 1.5, which is what certificates have.
     """
     public_key = key.public_key
-    return _ECKey(key, public_key) if isinstance(public_key, ec.EllipticCurvePublicKey) else _RSAKey(key, public_key)
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return _ECKey(key, public_key)
+    if isinstance(public_key, ed25519.Ed25519PublicKey):
+        return _Ed25519Key(key, public_key)
+    return _RSAKey(key, public_key)
 
 
 class _Stays:
-    """What neither kind of private key lets out of its token; a copy is the same key there."""
+    """What no kind of private key lets out of its token; a copy is the same key there."""
 
     def private_numbers(self) -> NoReturn:
         _stays()
@@ -87,6 +91,24 @@ class _RSAKey(_Stays, rsa.RSAPrivateKey):
 
     @override
     def decrypt(self, *_: Any) -> NoReturn:
+        _stays()
+
+
+class _Ed25519Key(_Stays, ed25519.Ed25519PrivateKey):
+    def __init__(self, key: TokenKey, public_key: ed25519.Ed25519PublicKey) -> None:
+        self._key = key
+        self._public_key = public_key
+
+    @override
+    def sign(self, tbs: Any) -> bytes:
+        return self._key.sign(bytes(tbs))
+
+    @override
+    def public_key(self) -> ed25519.Ed25519PublicKey:
+        return self._public_key
+
+    @override
+    def private_bytes_raw(self) -> NoReturn:
         _stays()
 
 

@@ -44,8 +44,8 @@ def docbus_error(error: Exception, uri: TokenUri) -> DocbusError:
     if name in _UNUSABLE or str(error).endswith(_NOT_PERMITTED):
         return KeyFileError(
             f"{uri.token_text} cannot do that with {uri.key_text} ({name})",
-            hint="It has to be a private key for signing: EC on P-256 with CKM_ECDSA, or RSA with"
-            " CKM_SHA256_RSA_PKCS_PSS.",
+            hint="It has to be a private key for signing: EC on P-256 with CKM_ECDSA, RSA with"
+            " CKM_SHA256_RSA_PKCS_PSS, or Ed25519 with CKM_EDDSA.",
         )
     return SignerAwayError(
         f"{uri.token_text} does not answer ({name})", hint="Put the token back; what waits goes on by itself."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from docbus.errors import IdentityError, KeyFileError
 from docbus.identity.signing import NEW_RSA_BITS, profile_of
 from docbus.tokens.module import module_of
-from docbus.tokens.search import public_key_of
+from docbus.tokens.public_keys import ED25519_PARAMETERS, public_key_of
 from docbus.tokens.signer import TOKEN_PROFILES, TokenKey
 from docbus.tokens.uri import parse_token_uri
 from docbus.wire.profiles import PROFILES, Profile
@@ -27,7 +27,7 @@ def make_token_key(uri: str, profile: int) -> TokenKey:
 
     Args:
         uri: Its name; without an id it gets a random one.
-        profile: ES256 or RSA-PSS.
+        profile: ES256, RSA-PSS or Ed25519.
 
     Raises:
         KeyFileError: The token has such a key already, or makes none of that profile.
@@ -38,7 +38,9 @@ def make_token_key(uri: str, profile: int) -> TokenKey:
     parsed = parse_token_uri(uri)
     if profile not in TOKEN_PROFILES:
         named = PROFILES[profile].name if profile in PROFILES else str(profile)
-        raise IdentityError(f"a key of the profile {named} cannot be made on a token, only of ES256 or RSA-PSS")
+        raise IdentityError(
+            f"a key of the profile {named} cannot be made on a token, only of ES256, RSA-PSS or Ed25519"
+        )
     module = module_of(parsed)
     if module.look(parsed).public_key is not None:
         raise KeyFileError(
@@ -61,6 +63,9 @@ def _make(session: pkcs11.Session, uri: TokenUri, profile: int) -> PublicKey:
     }
     if profile == Profile.RSA_PSS_SHA256:
         public, _ = session.generate_keypair(KeyType.RSA, NEW_RSA_BITS, **asked)
+    elif profile == Profile.ED25519:
+        edwards = {Attribute.EC_PARAMS: ED25519_PARAMETERS}
+        public, _ = session.create_domain_parameters(KeyType.EC_EDWARDS, edwards, local=True).generate_keypair(**asked)
     else:
         curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
         public, _ = session.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(**asked)

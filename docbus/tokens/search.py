@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from docbus.errors import IdentityError, KeyFileError, SignerAwayError
-from docbus.identity.signing import load_public_key, public_key_bytes
+from docbus.errors import KeyFileError, SignerAwayError
+from docbus.tokens.public_keys import public_key_of
 
 if TYPE_CHECKING:
     import pkcs11
@@ -108,28 +108,6 @@ def find_public_key(session: pkcs11.Session, uri: TokenUri) -> PublicKey | None:
     if len(found) > 1:
         raise KeyFileError(f"{uri.token_text} has several keys that are {uri.key_text}", hint="Name the key by its id.")
     return public_key_of(found[0], uri) if found else None
-
-
-def public_key_of(found: Any, uri: TokenUri) -> PublicKey:
-    """Return a public key of a token.
-
-    Raises:
-        KeyFileError: It is none that may sign.
-    """
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
-    from pkcs11 import KeyType
-    from pkcs11.util.ec import encode_ec_public_key
-    from pkcs11.util.rsa import encode_rsa_public_key
-
-    encode = {KeyType.EC: encode_ec_public_key, KeyType.RSA: encode_rsa_public_key}.get(found.key_type)
-    if encode is None:
-        raise KeyFileError(f"{uri.key_text} on {uri.token_text} is of another kind than EC and RSA")
-    try:
-        return load_public_key(public_key_bytes(load_der_public_key(encode(found))))
-    except ValueError:
-        raise KeyFileError(f"{uri.key_text} on {uri.token_text} is a key that cannot be read") from None
-    except IdentityError as error:
-        raise KeyFileError(f"{uri.key_text} on {uri.token_text} is {error.text}") from None
 
 
 def _objects(session: pkcs11.Session, uri: TokenUri, kind: pkcs11.ObjectClass) -> list[Any]:

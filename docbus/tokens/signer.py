@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from docbus.errors import IdentityError, KeyFileError
-from docbus.identity.signing import profile_of, public_key_bytes, verify_signature
+from docbus.identity.signing import load_public_key, profile_of, public_key_bytes, verify_signature
 from docbus.tokens.module import module_of
 from docbus.tokens.nonces import NonceWatch
 from docbus.tokens.uri import parse_token_uri
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from docbus.tokens.module import Module
     from docbus.tokens.uri import TokenUri
 
-TOKEN_PROFILES = (Profile.ES256, Profile.RSA_PSS_SHA256)
+TOKEN_PROFILES = (Profile.ES256, Profile.RSA_PSS_SHA256, Profile.ED25519)
 """What keys on tokens sign under."""
 _SALT_BYTES = 32
 _COORDINATE_BYTES = 32
@@ -54,7 +54,7 @@ class TokenKey:
             KeyFileError: The token has no such key, or it is not the one of the public key, or it repeats a nonce.
             SignerAwayError: The token is not there, or does not answer.
         """
-        mechanism = _sign_es256 if self.profile == Profile.ES256 else _sign_pss
+        mechanism = _MECHANISMS[Profile(self.profile)]
         signature = self.module.use(self.uri, lambda key, pin: mechanism(key, tbs, pin))
         try:
             verify_signature(self.profile, self.public_key, signature, tbs)
@@ -121,12 +121,7 @@ def open_token_signer(uri: str, certificate_der: bytes) -> TokenSigner:
         raise KeyFileError("the certificate beside the signing key cannot be read") from error
     except IdentityError as error:
         raise KeyFileError(f"the signing key is {error.text}") from error
-    if profile not in TOKEN_PROFILES:
-        raise KeyFileError(
-            f"the certificate is for a key of profile {profile.name}, which is not used on tokens",
-            hint="Use a key for ES256 or RSA-PSS on the token.",
-        )
-    key = TokenKey(module=module_of(parsed), uri=parsed, public_key=certified, profile=profile)  # type: ignore[arg-type] # profile_of lets only these two kinds pass
+    key = TokenKey(module=module_of(parsed), uri=parsed, public_key=certified, profile=profile)  # type: ignore[arg-type] # the profiles of tokens are of these kinds
     return TokenSigner(key=key, certificate=sha256(certificate_der).digest())
 
 
@@ -153,10 +148,15 @@ def open_token_registrar_signer(uri: str) -> TokenRegistrarSigner:
     """Return the registrar's signer for a key on a token.
 
     Raises:
+        KeyFileError: Also if the key may sign for agencies only.
         DocbusError: As :func:`open_token_key`.
     """
     key = open_token_key(uri)
     encoded = public_key_bytes(key.public_key)
+    try:
+        load_public_key(encoded)
+    except IdentityError as error:
+        raise KeyFileError(f"{key.uri.key_text} on {key.uri.token_text} is {error.text}") from None
     return TokenRegistrarSigner(token_key=key, key=sha256(encoded).digest(), public_key=encoded)
 
 
@@ -181,6 +181,18 @@ def _sign_pss(key: Any, tbs: bytes, pin: str | None) -> bytes:
         pin=pin,
     )
     return signature
+
+
+def _sign_ed25519(key: Any, tbs: bytes, pin: str | None) -> bytes:
+    """Return an Ed25519 signature; without a parameter ``CKM_EDDSA`` is the pure one (PKCS #11 3.0)."""
+    from pkcs11 import KeyType, Mechanism
+
+    _check_type(key, KeyType.EC_EDWARDS)
+    signature: bytes = key.sign(tbs, mechanism=Mechanism.EDDSA, pin=pin)
+    return signature
+
+
+_MECHANISMS = {Profile.ES256: _sign_es256, Profile.RSA_PSS_SHA256: _sign_pss, Profile.ED25519: _sign_ed25519}
 
 
 def _check_type(key: Any, wanted: Any) -> None:

@@ -28,6 +28,7 @@ from docbus.registry import provision
 from docbus.settings import EmbeddedSettings, load_settings
 from docbus.tokens import module as modules
 from docbus.tokens.pins import PIN_VARIABLE
+from docbus.tokens.signer import TOKEN_PROFILES
 from docbus.wire.profiles import Profile
 from tests.support import trial
 from tests.support.softhsm import PIN
@@ -82,7 +83,7 @@ async def tokened(tmp_path: Path, softhsm: SoftHSM) -> Exchange:
     return await trial.found(tmp_path, [(TAY_NINH, "Tây Ninh")])
 
 
-@pytest.mark.parametrize("profile", [Profile.ES256, Profile.RSA_PSS_SHA256])
+@pytest.mark.parametrize("profile", TOKEN_PROFILES)
 async def test_agency_with_a_token_joins_sends_and_receives(
     tokened: Exchange, softhsm: SoftHSM, profile: Profile
 ) -> None:

@@ -29,7 +29,7 @@ from docbus.identity.join import read_join_request, verify_join_request
 from docbus.identity.pki.issuing import make_request
 from docbus.identity.signing import verify_signature
 from docbus.settings import EmbeddedSettings, load_settings
-from docbus.wire.profiles import Profile
+from docbus.tokens.signer import TOKEN_PROFILES
 from tests.support.dying import dies_at
 from tests.support.pki import TestAuthority
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from docbus.client.issuing import Authority
     from docbus.settings import Settings
+    from docbus.wire.profiles import Profile
     from tests.support.softhsm import SoftHSM
 
 CLOCK = SystemClock()
@@ -92,7 +93,7 @@ def test_a_folder_signs_under_the_certificate_that_it_asked_for(settings: Settin
     assert before == read_certificate(done.former).fingerprint(hashes.SHA256())
 
 
-@pytest.mark.parametrize("profile", [Profile.ES256, Profile.RSA_PSS_SHA256])
+@pytest.mark.parametrize("profile", TOKEN_PROFILES)
 def test_a_key_on_a_token_asks_for_a_certificate_too(
     tmp_path: Path, softhsm: SoftHSM, authority: Authority, profile: Profile
 ) -> None:

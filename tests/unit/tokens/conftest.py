@@ -8,7 +8,7 @@ import pytest
 
 from docbus.identity.signing import generate_signing_key, private_key_pem
 from docbus.tokens.pins import PIN_VARIABLE
-from docbus.wire.profiles import Profile
+from docbus.tokens.signer import TOKEN_PROFILES
 from tests.support.softhsm import PIN
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.softhsm import SoftHSM
 
 
-@pytest.fixture(scope="session", params=[Profile.ES256, Profile.RSA_PSS_SHA256], ids=["ES256", "PS256"])
+@pytest.fixture(scope="session", params=TOKEN_PROFILES, ids=["ES256", "PS256", "Ed25519"])
 def private_key(request: pytest.FixtureRequest) -> PrivateKey:
     """Return one key of each profile, as it was before it came onto the token."""
     return generate_signing_key(request.param)

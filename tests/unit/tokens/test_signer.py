@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from docbus.errors import KeyFileError, SignerAwayError
@@ -137,13 +137,24 @@ def test_every_attribute_counts(keyed: SoftHSM, attribute: str) -> None:
         open_token_key(keyed.uri("H26").replace("token=H26", f"token=H26;{attribute}"))
 
 
-def test_registrar_signs_with_a_token(keyed: SoftHSM, private_key: PrivateKey) -> None:
+@pytest.mark.parametrize("profile", [Profile.ES256, Profile.RSA_PSS_SHA256])
+def test_registrar_signs_with_a_token(token: SoftHSM, tmp_path: Path, profile: Profile) -> None:
     """A registrar's key has no certificate: its public half is what the token shows."""
-    signer = open_token_registrar_signer(keyed.uri("H26"))
+    private_key = generate_signing_key(profile)
+    put_on(token, private_key, tmp_path)
+    signer = open_token_registrar_signer(token.uri("H26"))
     encoded = private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     assert (encoded, sha256(encoded).digest()) == (signer.public_key, signer.key)
     verify_signature(signer.profile, private_key.public_key(), signer.sign(b"entry"), b"entry")
+
+
+def test_registrar_does_not_sign_with_ed25519(token: SoftHSM, tmp_path: Path) -> None:
+    """Such keys are for agencies, also where they are on a token: nobody would believe the directory."""
+    put_on(token, generate_signing_key(Profile.ED25519), tmp_path)
+
+    with pytest.raises(KeyFileError, match="only P-256 and RSA keys may sign the directory"):
+        open_token_registrar_signer(token.uri("H26"))
 
 
 def test_curve_that_may_not_sign_is_refused(token: SoftHSM, tmp_path: Path) -> None:
@@ -159,9 +170,9 @@ def test_public_key_is_the_one_on_the_token(keyed: SoftHSM, private_key: Private
     assert public_key_bytes(private_key.public_key()) == public_key_bytes(open_token_key(keyed.uri("H26")).public_key)
 
 
-def test_certificate_for_a_key_that_tokens_do_not_have_here_is_refused(softhsm: SoftHSM) -> None:
-    """Ed25519 is for keys in files: a token is not asked to sign under it."""
-    private_key = generate_signing_key(Profile.ED25519)
+def test_certificate_of_a_key_that_signs_only_beside_another_is_refused(softhsm: SoftHSM) -> None:
+    """A token is not asked for the signature of ML-DSA-65 alone, which no agency has."""
+    certificate = make_certificate(mldsa.MLDSA65PrivateKey.generate(), "vn:H26", now_ms=NOW_MS)
 
-    with pytest.raises(KeyFileError, match="profile ED25519, which is not used on tokens"):
-        signer_for(softhsm, private_key)
+    with pytest.raises(KeyFileError, match="may sign beside an ES256 key only"):
+        open_token_signer(softhsm.uri("H26"), certificate)
