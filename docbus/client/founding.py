@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -241,14 +241,15 @@ def _new_folder(folder: Path) -> Iterator[list[Path]]:
     Settings are written last, so a folder without them was never finished.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / FILE_NAME).exists():
-            raise ConfigurationError(
-                f"{folder} has a {FILE_NAME} already", hint="Choose another folder; nothing is overwritten."
-            )
-        (folder / "keys").mkdir(mode=FOLDER_MODE, exist_ok=True)
-        with _cleaned_up() as made:
-            yield made
+        with _empty_folders_removed(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if (folder / FILE_NAME).exists():
+                raise ConfigurationError(
+                    f"{folder} has a {FILE_NAME} already", hint="Choose another folder; nothing is overwritten."
+                )
+            (folder / "keys").mkdir(mode=FOLDER_MODE, exist_ok=True)
+            with _cleaned_up() as made:
+                yield made
     except FileExistsError as error:
         raise ConfigurationError(
             f"{error.filename} exists already", hint="Choose another folder; nothing is overwritten."
@@ -257,6 +258,21 @@ def _new_folder(folder: Path) -> Iterator[list[Path]]:
         if error.errno == errno.ENOSPC:
             raise DiskFullError(f"no space left for {folder}") from error
         raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def _empty_folders_removed(folder: Path) -> Iterator[None]:
+    """Take the folders that the block makes away again if it fails, also those above, as far as they are empty then."""
+    wanted = (folder / "documents", folder / "keys", folder, *folder.parents)
+    fresh = [path for path in wanted if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in fresh:
+            # One with something in it stays: what could not be taken away, or somebody else's.
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 @contextmanager

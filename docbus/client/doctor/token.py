@@ -15,12 +15,14 @@ from docbus.wire.profiles import PROFILES
 if TYPE_CHECKING:
     from docbus.identity.signing import Signer
     from docbus.settings import Settings
+    from docbus.tokens.look import TokenLook
 
 
 def token_key(settings: Settings, check: str) -> tuple[Diagnosis, Signer | None]:
     """Tell whether token, key and the file with the PIN are there, and the key is the certificate's.
 
-    No PIN is tried, as tokens lock after a few that are wrong.
+    No PIN is tried, as tokens lock after a few that are wrong. The certificate of a token that is away can be checked
+    all the same.
 
     Args:
         settings: The folder's, whose signing key is on a token.
@@ -29,12 +31,20 @@ def token_key(settings: Settings, check: str) -> tuple[Diagnosis, Signer | None]
     try:
         signer = signer_of_settings(settings)
         assert isinstance(signer, TokenSigner)  # noqa: S101 - the settings name a token
-        key = signer.key
-        look = key.module.look(key.uri)
-        if key.uri.pin_file is not None:
-            read_pin(key.uri)
-    except (ConfigurationError, SignerAwayError) as error:
+        if signer.key.uri.pin_file is not None:
+            read_pin(signer.key.uri)
+        try:
+            look = signer.key.module.look(signer.key.uri)
+        except SignerAwayError as error:
+            return refused(check, error), signer
+    except ConfigurationError as error:
         return refused(check, error), None
+    return _seen(check, signer, look)
+
+
+def _seen(check: str, signer: TokenSigner, look: TokenLook) -> tuple[Diagnosis, Signer | None]:
+    """Tell whether what a token shows is the key of the certificate, and can be used."""
+    key = signer.key
     where = f"{PROFILES[signer.profile].name} on token {look.label}, serial {look.serial}"
     certificate = f"certificate {signer.certificate.hex()[:16]}…"
     if look.pin_locked:

@@ -14,7 +14,7 @@ from docbus.client import founding
 from docbus.client.connect import decrypters_of_settings, open_registrar, open_transport, signer_of_settings
 from docbus.client.founding import certificate_digest, found_agency, found_auditor, found_registrar
 from docbus.client.new_files import write_new
-from docbus.errors import AgencyCodeError, ConfigurationError, DirectoryError
+from docbus.errors import AgencyCodeError, AppendUnknownError, ConfigurationError, DirectoryError
 from docbus.identity.join import verify_join_request
 from docbus.settings import EmbeddedSettings, KafkaServerSettings, load_settings
 from docbus.wire.profiles import Profile
@@ -269,10 +269,31 @@ def test_certificate_names_the_agency(tmp_path: Path) -> None:
 
 
 def test_failure_takes_away_only_what_it_made(tmp_path: Path) -> None:
-    """A file that somebody else puts into the folder meanwhile is not the founding's to remove."""
+    """A file that somebody else puts into the folder meanwhile is not the founding's to remove, nor the folder then."""
     with pytest.raises(RuntimeError), founding._new_folder(tmp_path) as made:  # noqa: PT012 - both files first
         write_new(made, tmp_path / "keys" / "registrar.pem", b"key", 0o600)
         (tmp_path / "stranger.txt").write_text("mine")
         raise RuntimeError
 
-    assert ["keys", "stranger.txt"] == sorted(path.name for path in tmp_path.rglob("*"))
+    assert ["stranger.txt"] == sorted(path.name for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("reason", [RuntimeError, KeyboardInterrupt])
+def test_failure_leaves_no_empty_folder(tmp_path: Path, reason: type[BaseException]) -> None:
+    """Folders that were made for the founding are gone, those above included; one that was there before stays."""
+    before = tmp_path / "there"
+    (before / "keys").mkdir(parents=True)
+    for folder in (tmp_path / "above" / "hanoi", before):
+        with pytest.raises(reason), founding._new_folder(folder):
+            raise reason
+
+    assert ["there", "there/keys"] == sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+
+
+def test_folder_stays_where_the_directory_may_know_its_key(tmp_path: Path) -> None:
+    """What is not known to have failed takes no key away."""
+    with pytest.raises(AppendUnknownError), founding._new_folder(tmp_path / "registrar") as made:  # noqa: PT012 - the file first
+        write_new(made, tmp_path / "registrar" / "keys" / "registrar.pem", b"key", 0o600)
+        raise AppendUnknownError("no answer")
+
+    assert b"key" == (tmp_path / "registrar" / "keys" / "registrar.pem").read_bytes()

@@ -14,11 +14,14 @@ from docbus.client.founding import found_agency
 from docbus.client.registrar_keys import make_registrar_token_key
 from docbus.client.signing_token import token_trouble
 from docbus.clock import SystemClock
-from docbus.errors import ConfigurationError, KeyFileError, PinError
+from docbus.errors import ConfigurationError, DocbusError, KeyFileError, PinError, SignerAwayError
 from docbus.settings import EmbeddedSettings, load_settings
-from docbus.tokens.module import Module
+from docbus.tokens.making import make_token_key
+from docbus.tokens.module import Module, module_of
 from docbus.tokens.signer import open_token_key
+from docbus.tokens.uri import parse_token_uri
 from docbus.wire.profiles import Profile
+from tests.support.softhsm import PIN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,16 +75,32 @@ def test_doctor_sees_token_key_and_certificate(settings: Settings) -> None:
 
 
 def test_doctor_says_that_the_token_is_away(settings: Settings, softhsm: SoftHSM) -> None:
-    """So does the status, which is bounded and needs no PIN either."""
+    """So does the status, which is bounded and needs no PIN either; the certificate can be checked all the same."""
     softhsm.pull()
-    for module in (signer_of_settings(settings).key.module,):  # type: ignore[attr-defined]
-        module.close()
+    softhsm.tokens.mkdir()
+    module_of(parse_token_uri(softhsm.uri("H26"))).close()
 
     trouble, (diagnosis, signer) = token_trouble(settings), signing_key(settings)
 
-    assert (Outcome.FAILED, None) == (diagnosis.outcome, signer)
-    assert "cannot begin" in diagnosis.found
+    assert (SIGNING, Outcome.FAILED) == (diagnosis.check, diagnosis.outcome)
+    assert "the token token=H26 is not there" == diagnosis.found
+    assert "Put the token back" in (diagnosis.remedy or "")
+    assert signer is not None
     assert trouble is not None
+    assert trouble.text == diagnosis.found
+
+
+def test_doctor_says_that_a_library_does_not_begin_without_its_token(settings: Settings, softhsm: SoftHSM) -> None:
+    """Some do not, as SoftHSM without its folder; that is no missing key either."""
+    softhsm.pull()
+    module_of(parse_token_uri(softhsm.uri("H26"))).close()
+
+    diagnosis, signer = signing_key(settings)
+
+    assert Outcome.FAILED is diagnosis.outcome
+    assert "libsofthsm2.so cannot begin" in diagnosis.found
+    assert "Put the token back" in (diagnosis.remedy or "")
+    assert signer is not None
 
 
 def test_doctor_says_that_the_key_is_another_ones(settings: Settings, softhsm: SoftHSM, tmp_path: Path) -> None:
@@ -178,7 +197,35 @@ def test_agency_joins_with_a_key_that_is_on_the_token(settings: Settings, sofths
         signer = signer_of_settings(one)
         assert Profile.ES256 == signer.profile
         assert signer.key.public_key == key.public_key  # type: ignore[attr-defined]
-    assert [] == [path for path in (tmp_path / "twice").rglob("*") if path.is_file()]
+    assert not (tmp_path / "twice").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "pin", "error"),
+    [
+        (("token=H26", "token=H99"), PIN, SignerAwayError),
+        (("object=docbus", "object=none"), PIN, KeyFileError),
+        (("", ""), "97531864", PinError),
+    ],
+    ids=["token away", "no such key", "wrong PIN"],
+)
+def test_failed_founding_leaves_nothing(
+    softhsm: SoftHSM, tmp_path: Path, change: tuple[str, str], pin: str, error: type[DocbusError]
+) -> None:
+    """Whatever is wrong with the token, no folder is left that looks like an agency's; then it works."""
+    softhsm.initialise("H26")
+    uri = softhsm.uri("H26", pin_source=f"file:{softhsm.pin_file()}")
+    make_token_key(uri, Profile.ES256).module.close()
+    softhsm.pin_file(pin)
+
+    with pytest.raises(error):
+        found(tmp_path / "above" / "hanoi", uri.replace(*change), make=False)
+    left = (tmp_path / "above").exists()
+    softhsm.pin_file()
+    module_of(parse_token_uri(uri)).close()
+
+    assert not left
+    assert found(tmp_path / "above" / "hanoi", uri, make=False).keys is not None
 
 
 def test_registrars_key_on_a_token_is_looked_at(settings: Settings, softhsm: SoftHSM, tmp_path: Path) -> None:
