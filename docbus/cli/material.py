@@ -32,9 +32,12 @@ def fetch(context: typer.Context, *, output: options.Output = Form.TEXT) -> int:
     """
     session = begin(context)
     from docbus.client.collecting import collect, wanted_of
+    from docbus.client.connect import agency_id
+
+    own = agency_id(session.settings())
 
     async def work(snapshot: TrustSnapshot, memory: MaterialMemory) -> Collected:
-        return await collect(wanted_of(snapshot), memory, snapshot.authorities())
+        return await collect(wanted_of(snapshot, own), memory, snapshot)
 
     found: Collected = _with_memory(session, work)
     if output is Form.JSON:
@@ -68,7 +71,7 @@ def bring(
         done = []
         for path, piece in pieces:
             if isinstance(piece, RevocationList):
-                new = await memory.keep_list(piece, snapshot.authorities())
+                new = await memory.keep_list(piece, snapshot)
             else:
                 asked = question_of(piece, snapshot)
                 if asked is None:

@@ -127,7 +127,7 @@ def _show(found: AgencyStatus) -> None:
     pairs(
         {"directory": _directory(found.directory), "  time-stamped": _stamped(found.directory, found.at)}
         | following
-        | {"certificate": _certificate(found), "  SIGNER AWAY": _signer(found)}
+        | {"certificate": _certificate(found), **_standing(found), "  SIGNER AWAY": _signer(found)}
         | work
         | outbox
         | {
@@ -166,6 +166,21 @@ def _certificate(found: AgencyStatus) -> str:
         return "cannot be read"
     left = (ends - found.at) // DAY_MS
     return f"until {when(ends)}" + (f"; SOON: {left:,} days are left" if left < SOON_DAYS else "")
+
+
+def _standing(found: AgencyStatus) -> dict[str, str | None]:
+    """Say how the certificate stands with its authority; nothing where it is self-made."""
+    standing = found.standing
+    said: dict[str, str | None] = {f"  FORGOTTEN {number}": text for number, text in enumerate(found.forgotten, 1)}
+    if standing is None:
+        return said
+    label = {"failed": "  NOT BELIEVED", "indeterminate": "  NOT KNOWN"}.get(standing.outcome.value, "  its authority")
+    text = standing.text if standing.code is None else f"{standing.code}: {standing.text}"
+    if standing.outcome.value == "failed":
+        text += "; others refuse what is signed under it"
+    if standing.nobody_asks is not None:
+        text += f"; nobody asks about it: {standing.nobody_asks}"
+    return {label: text} | said
 
 
 def _signer(found: AgencyStatus) -> str | None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from docbus.client.issued import issued_in_force, issued_to, issuer_of
 from docbus.errors import DocbusError, IdentityError, MalformedError, RevocationUnavailableError
 from docbus.identity.pki.crl import MAX_LIST_BYTES, distribution_points, read_list
 from docbus.identity.pki.ocsp import MAX_RESPONSE_BYTES, read_response, request_for, responders
-from docbus.identity.pki.profile import issuer_name, subject_name
 from docbus.transport.web import request
 from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterable
+
+    from cryptography import x509
 
     from docbus.client.material_memory import MaterialMemory
     from docbus.identity.pki.authorities import Authorities
+    from docbus.identity.pki.crl import RevocationList
+    from docbus.identity.pki.material import Piece
     from docbus.identity.pki.ocsp import StatusResponse
     from docbus.identity.snapshot import TrustSnapshot
 
@@ -36,7 +39,7 @@ AGAIN_SECONDS = 300.0
 NONCE_BYTES = 16
 
 
-class _Question(NamedTuple):
+class Question(NamedTuple):
     """Where to ask about one certificate."""
 
     uri: str
@@ -48,8 +51,11 @@ class Wanted(NamedTuple):
     """Addresses of lists, and questions about certificates for which there is no list; ``left_out`` are too many."""
 
     lists: tuple[str, ...]
-    questions: tuple[_Question, ...]
+    questions: tuple[Question, ...]
     left_out: int
+
+
+NOTHING_WANTED = Wanted((), (), 0)
 
 
 class Collected(NamedTuple):
@@ -60,21 +66,49 @@ class Collected(NamedTuple):
     failed: tuple[tuple[str, str], ...]
 
 
-def wanted_of(snapshot: TrustSnapshot) -> Wanted:
-    """Return what is to be fetched for the certificates in force; some seconds of work for a national directory."""
+def wanted_of(snapshot: TrustSnapshot, own: str | None = None) -> Wanted:
+    """Return what is to be fetched for the certificates in force; some seconds of work for a national directory.
+
+    Args:
+        snapshot: The directory.
+        own: Canonical id of the agency that asks: how it stands itself is asked first, whatever is left out.
+    """
     authorities = snapshot.authorities()
+    first = _wanted([] if own is None else issued_to(snapshot, own), authorities)
+    found = _wanted(issued_in_force(snapshot), authorities)
+    lists = tuple(dict.fromkeys((*first.lists, *found.lists)))[: MAX_FETCHED - len(first.questions)]
+    questions = {(one.uri, one.certificate.serial_number): one for one in (*first.questions, *found.questions)}
+    kept = tuple(questions.values())[: MAX_FETCHED - len(lists)]
+    return Wanted(lists, kept, len(found.lists) + len(found.questions) - len(lists) - len(kept))
+
+
+def wanted_of_own(snapshot: TrustSnapshot, agency: str) -> Wanted:
+    """Return what is to be fetched for the certificates of one agency alone."""
+    return _wanted(issued_to(snapshot, agency), snapshot.authorities())
+
+
+def _wanted(certificates: Iterable[x509.Certificate], authorities: Authorities) -> Wanted:
     lists: dict[str, None] = {}
-    questions: dict[tuple[str, int], _Question] = {}
-    for certificate in _issued(snapshot, authorities):
+    questions: dict[tuple[str, int], Question] = {}
+    for certificate in certificates:
         points = distribution_points(certificate)
         lists |= dict.fromkeys(points)
-        issuer = None if points else _issuer_of(certificate, authorities)
+        issuer = None if points else issuer_of(certificate, authorities)
         if issuer is not None:
             for uri in responders(certificate)[:1]:
-                questions[uri, certificate.serial_number] = _Question(uri, certificate, issuer)
-    room = max(0, MAX_FETCHED - len(lists))
-    kept = tuple(lists)[:MAX_FETCHED], tuple(questions.values())[:room]
-    return Wanted(*kept, len(lists) + len(questions) - len(kept[0]) - len(kept[1]))
+                questions[uri, certificate.serial_number] = Question(uri, certificate, issuer)
+    return Wanted(tuple(lists), tuple(questions.values()), 0)
+
+
+Fetch = Callable[..., Awaitable[bytes]]
+
+
+def _draw() -> bytes:
+    return secrets.token_bytes(NONCE_BYTES)
+
+
+def _never() -> bool:
+    return False
 
 
 async def fetch_from(uri: str, **asked: Any) -> bytes:
@@ -86,21 +120,54 @@ async def fetch_from(uri: str, **asked: Any) -> bytes:
     return await request(uri, unavailable=lambda what: RevocationUnavailableError(f"{uri[:200]} {what}"), **asked)
 
 
+async def ask_list(uri: str, fetch: Fetch, stopped: Callable[[], bool]) -> RevocationList:
+    """Return the revocation list at an address; whose it is, is not proven.
+
+    Raises:
+        RevocationUnavailableError: It cannot be had.
+        MalformedError: What comes is none.
+        IdentityError: It cannot be used.
+    """
+    content = await fetch(uri, max_bytes=MAX_LIST_BYTES, stopped=stopped)
+    return await asyncio.to_thread(read_list, content)
+
+
+async def ask_responder(
+    question: Question, fetch: Fetch, nonce: Callable[[], bytes], stopped: Callable[[], bool]
+) -> StatusResponse:
+    """Return what a responder answers; that it may speak is not proven.
+
+    Raises errors as :func:`ask_list`; also if it answers another question.
+    """
+    drawn = nonce()
+    content = await fetch(
+        question.uri,
+        max_bytes=MAX_RESPONSE_BYTES,
+        body=request_for(question.certificate, question.issuer, drawn),
+        headers={"Content-Type": "application/ocsp-request"},
+        stopped=stopped,
+    )
+    answer = read_response(content)
+    if answer.nonce is not None and answer.nonce != drawn:
+        raise RevocationUnavailableError("the answer is to another question: its nonce is not the one sent")
+    return answer
+
+
 async def collect(
     wanted: Wanted,
     memory: MaterialMemory,
-    authorities: Authorities,
+    snapshot: TrustSnapshot,
     *,
-    fetch: Callable[..., Awaitable[bytes]] = fetch_from,
-    nonce: Callable[[], bytes] = lambda: secrets.token_bytes(NONCE_BYTES),
-    stopped: Callable[[], bool] = lambda: False,
+    fetch: Fetch = fetch_from,
+    nonce: Callable[[], bytes] = _draw,
+    stopped: Callable[[], bool] = _never,
 ) -> Collected:
     """Ask for everything once, one after the other, and keep what is an authority's word.
 
     Args:
         wanted: From :func:`wanted_of`.
         memory: Where it is kept.
-        authorities: Of the directory.
+        snapshot: The directory.
         fetch: Makes one request; another one in tests.
         nonce: Draws what an answer has to repeat.
         stopped: Tells that the rest is not to be asked for.
@@ -115,26 +182,15 @@ async def collect(
         if stopped():
             break
         try:
-            content = await fetch(uri, max_bytes=MAX_LIST_BYTES, stopped=stopped)
-            found = await asyncio.to_thread(read_list, content)
-            (new if await memory.keep_list(found, authorities) else known).append(uri)
+            found = await ask_list(uri, fetch, stopped)
+            (new if await memory.keep_list(found, snapshot) else known).append(uri)
         except (IdentityError, MalformedError) as error:
             failed.append((uri, error.text))
     for question in wanted.questions:
         if stopped():
             break
         try:
-            drawn = nonce()
-            content = await fetch(
-                question.uri,
-                max_bytes=MAX_RESPONSE_BYTES,
-                body=request_for(question.certificate, question.issuer, drawn),
-                headers={"Content-Type": "application/ocsp-request"},
-                stopped=stopped,
-            )
-            answer = read_response(content)
-            if answer.nonce is not None and answer.nonce != drawn:
-                raise RevocationUnavailableError("the answer is to another question: its nonce is not the one sent")
+            answer = await ask_responder(question, fetch, nonce, stopped)
             await memory.keep_response(answer, question.certificate, question.issuer)
             new.append(question.uri)
         except (IdentityError, MalformedError) as error:
@@ -142,15 +198,41 @@ async def collect(
     return Collected(tuple(new), tuple(known), tuple(failed))
 
 
-async def keep_collecting(snapshot: Callable[[], TrustSnapshot], memory: MaterialMemory, stop: asyncio.Event) -> None:
-    """Fetch every hour until ``stop`` is set, and sooner where something could not be had; failures are logged."""
+async def ask(wanted: Wanted, *, fetch: Fetch = fetch_from) -> tuple[list[Piece], tuple[tuple[str, str], ...]]:
+    """Ask for everything once and keep nothing; return what came, unproven, and the addresses that failed."""
+    found: list[Piece] = []
+    failed: list[tuple[str, str]] = []
+    asked = [(uri, ask_list(uri, fetch, _never)) for uri in wanted.lists]
+    answered = [(one.uri, ask_responder(one, fetch, _draw, _never)) for one in wanted.questions]
+    uris, asking = zip(*asked, *answered, strict=True) if asked or answered else ((), ())
+    for uri, one in zip(uris, await asyncio.gather(*asking, return_exceptions=True), strict=True):
+        if isinstance(one, IdentityError | MalformedError):
+            failed.append((uri, one.text))
+        elif isinstance(one, BaseException):
+            raise one
+        else:
+            found.append(one)
+    return found, tuple(failed)
+
+
+async def keep_collecting(
+    snapshot: Callable[[], TrustSnapshot], own: str, memory: MaterialMemory, stop: asyncio.Event
+) -> None:
+    """Fetch every hour until ``stop`` is set, and sooner where something could not be had; failures are logged.
+
+    Args:
+        snapshot: Gives the directory.
+        own: Canonical id of the agency that asks, see :func:`wanted_of`.
+        memory: Where it is kept.
+        stop: Ends it.
+    """
     while not stop.is_set():
         pause = EVERY_SECONDS
         try:
             current = snapshot()
             if current.authorities().names:
-                wanted = await asyncio.to_thread(wanted_of, current)
-                found = await collect(wanted, memory, current.authorities(), stopped=stop.is_set)
+                wanted = await asyncio.to_thread(wanted_of, current, own)
+                found = await collect(wanted, memory, current, stopped=stop.is_set)
                 for uri, text in found.failed:
                     log.warning("revocation_not_fetched", uri=uri, error=text)
                 if wanted.left_out:
@@ -163,40 +245,12 @@ async def keep_collecting(snapshot: Callable[[], TrustSnapshot], memory: Materia
         await wait_for(stop, pause)
 
 
-def _issued(snapshot: TrustSnapshot, authorities: Authorities) -> Iterator[x509.Certificate]:
-    """Yield the certificates in force that authorities have issued, and those of authorities below others."""
-    if not authorities.names:
-        return
-    for agency in snapshot.agencies():
-        if agency.closed_at is not None:
-            continue
-        for digest in agency.certificates:
-            grant = snapshot.certificate(digest)
-            if grant is not None and grant.may_sign:
-                for der in grant.certificates:
-                    certificate = x509.load_der_x509_certificate(der)
-                    if issuer_name(certificate) in authorities.names:
-                        yield certificate
-    yield from authorities.intermediates
-
-
-def _issuer_of(certificate: x509.Certificate, authorities: Authorities) -> x509.Certificate | None:
-    for one in (*authorities.intermediates, *authorities.roots):
-        if subject_name(one) == issuer_name(certificate):
-            try:
-                certificate.verify_directly_issued_by(one)
-            except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-                continue
-            return one
-    return None
-
-
 def question_of(found: StatusResponse, snapshot: TrustSnapshot) -> tuple[x509.Certificate, x509.Certificate] | None:
     """Return the certificate in force that a response is about, and its authority; None if there is none."""
     authorities = snapshot.authorities()
-    for certificate in _issued(snapshot, authorities):
+    for certificate in issued_in_force(snapshot):
         if certificate.serial_number == found.serial:
-            issuer = _issuer_of(certificate, authorities)
+            issuer = issuer_of(certificate, authorities)
             if issuer is not None and found.speaks_of(certificate, issuer):
                 return certificate, issuer
     return None

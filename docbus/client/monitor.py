@@ -14,6 +14,7 @@ from docbus.errors import DocbusError
 from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
+    from docbus.client.own_standing import OwnStanding
     from docbus.client.status import AgencyStatus
     from docbus.clock import Clock
     from docbus.producers.journey import OutboxCounts
@@ -84,6 +85,26 @@ class RefusedLog:
         self._known = count
 
 
+class StandingLog:
+    """Says once how the own certificate stands with its authority where it does not pass, and when it does again."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def look(self, agency: str, standing: OwnStanding | None) -> None:
+        """Log what has changed since the last look."""
+        code = None if standing is None else standing.code
+        if code == self._said:
+            return
+        self._said = code
+        if standing is not None and code is not None:
+            log.warning(
+                "own_certificate_refused", agency=agency, outcome=standing.outcome, code=code, error=standing.text
+            )
+        else:
+            log.info("own_certificate_passes", agency=agency)
+
+
 class Monitor:
     """Looks at the state of an agency's folder again and again. Belongs to one event loop.
 
@@ -107,6 +128,7 @@ class Monitor:
         self._tick_seconds = tick_seconds
         self._overdue = OverdueLog()
         self._refused = RefusedLog()
+        self._standing = StandingLog()
         self._exposition = None if address is None else Exposition(address, clock=clock)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -139,3 +161,4 @@ class Monitor:
             self._exposition.latest = status
         self._overdue.look(status.agency, status.overdue)
         self._refused.look(status.agency, status.outbox)
+        self._standing.look(status.agency, status.standing)

@@ -11,6 +11,8 @@ from docbus.client.directory_memory import DirectoryMemory, compare, fetch_after
 from docbus.client.directory_state import DirectoryState, directory_state
 from docbus.client.expiry import ContentExpiry, content_expiry
 from docbus.client.local import open_state
+from docbus.client.material_memory import MaterialMemory, read_held
+from docbus.client.own_standing import OwnStanding, own_standing
 from docbus.client.signing_token import token_trouble
 from docbus.consumers.overview import LedgerOverview, overview
 from docbus.consumers.subscriber import LOCK_NAME as INBOX_LOCK
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
     from docbus.settings import Settings
     from docbus.storage.database import Database
     from docbus.transport.port import Transport
+
+    _Local = tuple[
+        OutboxCounts, tuple[OverdueStage, ...], LedgerOverview, SeenEntry | None, StampCounts | None, tuple[str, ...]
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,9 @@ class AgencyStatus:
             five minutes on; None if it has sent nothing yet, or another process sends.
         expiry: When large content begins to expire that was not fetched; None if the bus cannot be reached.
         time_stamps: Which batches wait for time stamps; None where the settings wish none.
+        standing: How the own certificate stands with its authority; None if it is self-made, or the directory cannot be
+            read.
+        forgotten: Which revocations of certificates in force authorities have forgotten, a sentence about each.
     """
 
     agency: str
@@ -85,6 +94,8 @@ class AgencyStatus:
     clock_ahead_ms: float | None = None
     time_stamps: StampCounts | None = None
     signer_trouble: SignerTrouble | None = None
+    standing: OwnStanding | None = None
+    forgotten: tuple[str, ...] = ()
 
 
 async def agency_status(
@@ -98,7 +109,9 @@ async def agency_status(
     Its sending adds by how much the clock is ahead of the brokers', and whether its signer is away.
     """
     now_ms = clock.now_ms()
-    outbox, late, inbox, seen, stamps = await agency.database.read_apart(lambda c: _local(c, agency.settings, now_ms))
+    outbox, late, inbox, seen, stamps, forgotten = await agency.database.read_apart(
+        lambda c: _local(c, agency.settings, now_ms)
+    )
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     trouble: DocbusError | None = None
@@ -127,6 +140,14 @@ async def agency_status(
         clock_ahead_ms=clock_ahead_ms,
         time_stamps=stamps,
         signer_trouble=signer_trouble,
+        standing=own_standing(
+            agency.snapshot,
+            agency.id,
+            agency._material.current,  # noqa: SLF001 - a part of the same
+            now_ms,
+            fetch=agency.settings.certificates.fetch,
+        ),
+        forgotten=forgotten,
     )
 
 
@@ -138,13 +159,15 @@ async def folder_status(settings: Settings, clock: Clock) -> AgencyStatus:
         StorageError: The database cannot be read.
     """
     agency = agency_id(settings)
-    now_ms = clock.now_ms()
     with open_state(settings) as database:
-        return await _folder_status(settings, database, agency, now_ms)
+        return await _folder_status(settings, database, agency, clock)
 
 
-async def _folder_status(settings: Settings, database: Database, agency: str, now_ms: int) -> AgencyStatus:
-    outbox, late, inbox, seen, stamps = await database.read(lambda c: _local(c, settings, now_ms))
+async def _folder_status(settings: Settings, database: Database, agency: str, clock: Clock) -> AgencyStatus:
+    now_ms = clock.now_ms()
+    outbox, late, inbox, seen, stamps, forgotten = await database.read(lambda c: _local(c, settings, now_ms))
+    material = MaterialMemory(database, clock)
+    await material.load()
     lag: dict[int, int] | None = None
     expiry: ContentExpiry | None = None
     snapshot: TrustSnapshot | None = None
@@ -185,16 +208,19 @@ async def _folder_status(settings: Settings, database: Database, agency: str, no
         expiry=expiry,
         time_stamps=stamps,
         signer_trouble=await asyncio.to_thread(token_trouble, settings),
+        standing=None
+        if snapshot is None
+        else own_standing(snapshot, agency, material.current, now_ms, fetch=settings.certificates.fetch),
+        forgotten=forgotten,
     )
 
 
-def _local(
-    connection: sqlite3.Connection, settings: Settings, now_ms: int
-) -> tuple[OutboxCounts, tuple[OverdueStage, ...], LedgerOverview, SeenEntry | None, StampCounts | None]:
+def _local(connection: sqlite3.Connection, settings: Settings, now_ms: int) -> _Local:
     """Return what the folder knows by itself, as of one moment."""
     late = overdue(connection, settings.deadlines.deadlines, now_ms)
     stamps = None if settings.timestamps is None else stamp_counts(connection)
-    return counts(connection), late, overview(connection), read_seen_entry(connection), stamps
+    inbox = overview(connection)
+    return counts(connection), late, inbox, read_seen_entry(connection), stamps, read_held(connection)
 
 
 async def _lag(transport: Transport, agency: str, inbox: LedgerOverview) -> dict[int, int]:

@@ -182,7 +182,7 @@ class WorkingMethods(OpenAgency):
     async def _collect(self, stop: asyncio.Event) -> None:
         """Fetch what authorities say, once nobody else sends for the folder, if the settings let it."""
         if self.settings.certificates.fetch and await either(self._drain.holding, stop):
-            await keep_collecting(lambda: self.snapshot, self._material, stop)
+            await keep_collecting(lambda: self.snapshot, self.id, self._material, stop)
 
     async def _send_or_stand_by(self, stop: asyncio.Event) -> None:
         await self._stand_by(self._send, "sending", stop)

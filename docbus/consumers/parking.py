@@ -112,7 +112,8 @@ def due_of(
         waiting: All that wait.
         assigned: Partitions read here; of those that are being given out anew, nothing: another may be at it.
         now_ms: Now.
-        changed: Whether the directory has, so that what was undecided may be decided.
+        changed: Whether the directory has, or what is known of certificates' standing, so that what was undecided may
+            be decided.
     """
     return {
         key: stream

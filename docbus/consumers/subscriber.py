@@ -45,6 +45,7 @@ from docbus.producers.pauses import Pause, jitter
 from docbus.storage.content import CONTENT_NAME, ContentFolder
 from docbus.storage.locks import hold
 from docbus.transport import topics
+from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -53,10 +54,10 @@ if TYPE_CHECKING:
     from docbus.consumers.intake import Fetched
     from docbus.consumers.sinks.port import Delivery, Sink
     from docbus.identity.encryption import Decrypter
+    from docbus.identity.pki.material import ValidationMaterial
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
     from docbus.transport.port import Record, Subscription, Transport
-    from docbus.verification.verifier import Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,8 @@ class Subscriber:
         offered: Told of each batch before the sink is.
         clock: Times and pauses.
         wake_drain: Called when receipts wait in the outbox.
-        verifier: Caches of verified batches; one of its own if left out.
+        verifier: Caches of verified batches, and what is known of certificates' standing; one that knows nothing if
+                left out.
         start: Offsets by partition to begin from instead of where the ledger ends (``--from``).
         group: The consumer group; the inbox's name if left out.
         content: Where large content is put together; ``content`` beside the database if left out.
@@ -124,8 +126,9 @@ class Subscriber:
         self._shared = shared
         self._patience = Patience(asyncio.Event(), clock, factor)
         self._attempts = Attempts(database.path.parent)
+        self._verifier = verifier or Verifier()
         self._intake = Intake(
-            inspector=Inspector(agency, decrypters, verifier),
+            inspector=Inspector(agency, decrypters, self._verifier),
             snapshot=snapshot,
             clock=clock,
             patience=self._patience,
@@ -172,7 +175,7 @@ class Subscriber:
             clock=clock,
             acquit=self._acquit,
         )
-        self._tried_under = -1
+        self._tried_under: tuple[int, ValidationMaterial] | None = None
         self._generation = -1
         self._committed: dict[int, int] = {}
         self._beginning: Mapping[int, int] = {}
@@ -375,8 +378,9 @@ class Subscriber:
         waiting = self._filing.waiting
         if not waiting:
             return False
-        position, now_ms = self._snapshot().position, self._clock.now_ms()
-        changed, self._tried_under = position != self._tried_under, position
+        now_ms = self._clock.now_ms()
+        known = self._snapshot().position, self._verifier.paths.material
+        changed, self._tried_under = known != self._tried_under, known
         due = parking.due_of(waiting, subscription.assigned, now_ms, changed=changed)
         if not due:
             return False

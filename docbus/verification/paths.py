@@ -71,6 +71,11 @@ class Paths:
         self._material = material
         self._remembered: dict[bytes, _Remembered] = {}
 
+    @property
+    def material(self) -> ValidationMaterial:
+        """What is known of certificates' standing now: another object as soon as that is something else."""
+        return self._material()
+
     def check_live(self, grant: CertificateGrant, head: Head, snapshot: TrustSnapshot, now_ms: int) -> Basis | None:
         """Run C1.23 as a recipient: the certificate has a valid path, and is known not to be revoked now.
 

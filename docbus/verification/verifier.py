@@ -101,7 +101,8 @@ class Verifier:
 
     def __init__(self, paths: Paths | None = None) -> None:
         self._batches = Batches()
-        self._paths = paths or Paths()
+        self.paths = paths or Paths()
+        """Judges certificates that authorities have issued."""
 
     def verify(
         self, value: bytes | None, *, key: bytes | None, recipient: str, snapshot: TrustSnapshot, now_ms: int
@@ -132,7 +133,7 @@ class Verifier:
             undecided(
                 checks.FRESHNESS, f"directory entry {snapshot.position}, the last one known, is {hours:.1f} h old"
             )
-        basis = self._paths.check_live(verified.grant, head, snapshot, now_ms)
+        basis = self.paths.check_live(verified.grant, head, snapshot, now_ms)
         return verified if basis is None else verified._replace(basis=basis)
 
     def verify_recorded(
@@ -164,7 +165,7 @@ class Verifier:
         verified = _directory(self._verify(value, key, recipient, snapshot), snapshot)
         head = verified.statement.head
         check_recorded_authority(verified.grant, snapshot, position=head.directory_position, made_at=head.made_at)
-        basis = self._paths.check_recorded(verified.grant, head, snapshot, known_at_ms)
+        basis = self.paths.check_recorded(verified.grant, head, snapshot, known_at_ms)
         return verified if basis is None else verified._replace(basis=basis)
 
     def _verify(

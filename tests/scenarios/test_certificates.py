@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from docbus.audit.evidence import export_trust, verify_file
+from docbus.client.issuing import JOURNAL
 from docbus.client.material_memory import MaterialMemory
+from docbus.client.status import folder_status
 from docbus.clock import SystemClock
 from docbus.consumers.bases import digest_of, read_basis
 from docbus.identity.pki.crl import read_list
@@ -33,7 +35,7 @@ async def join_with_certificate(exchange: Exchange) -> tuple[Authority, Issued]:
 
 async def keep(agency: Agency, content: bytes) -> None:
     """Import a revocation list into an agency's folder, as another process would."""
-    await agency._material.keep_list(read_list(content), agency.snapshot.authorities())
+    await agency._material.keep_list(read_list(content), agency.snapshot)
 
 
 async def set_aside(exchange: Exchange, count: int) -> list[bytes]:
@@ -112,6 +114,42 @@ def _parked(agency: Agency) -> list[str]:
             lambda connection: connection.execute("SELECT code FROM parked").fetchall()
         )
     ]
+
+
+async def test_a_revocation_stays_though_the_authority_forgets_it_and_the_agency_hears_of_it(
+    exchange: Exchange,
+) -> None:
+    """An authority goes on from an old copy of its journal: its newer lists know nothing, and undo nothing.
+
+    The revoked agency sees it in its status, whether it runs or not, as soon as its folder has the list.
+    """
+    authority, issued = await join_with_certificate(exchange)
+    journal = authority.folder / JOURNAL
+    async with exchange.agency(FORESTRY) as forestry, exchange.agency(TAY_NINH) as tay_ninh:
+        await knows([forestry, tay_ninh], 5)
+        before = (await forestry.status()).standing
+        old = journal.read_bytes()
+        authority.revoke(issued.serial, x509.ReasonFlags.superseded)
+        revoking = authority.list_revocations(days=1)
+        journal.write_bytes(old)
+        for content in (revoking, *(authority.list_revocations(days=1) for _ in range(3))):
+            await keep(tay_ninh, content)
+            await keep(forestry, content)
+        async with forestry.serving(), tay_ninh.serving():
+            await forestry.publish(letter(), to=[TAY_NINH], id="letter-1")
+            reasons = await set_aside(exchange, 1)
+        running = await forestry.status()
+    stopped = await folder_status(forestry.settings, CLOCK)
+
+    assert [b"revoked_by_authority"] == reasons
+    assert before is not None
+    assert "revocation_unknown" == before.code
+    assert before.nobody_asks is not None
+    for status in (running, stopped):
+        assert status.standing is not None
+        assert "revoked_by_authority" == status.standing.code
+        (told,) = status.forgotten
+        assert "list 3 of CN=Authority has forgotten" in told
 
 
 async def test_an_authority_that_is_ended_takes_its_certificates_along(exchange: Exchange) -> None:

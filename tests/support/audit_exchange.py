@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from docbus.documents.document import Document, DocumentReference
 from docbus.documents.file import File
 from docbus.envelope.batch import Draft, Sealed, Sealer, StreamHead
@@ -22,16 +24,18 @@ from docbus.envelope.statement import (
     encode_receipt_body,
     encode_status_body,
 )
+from docbus.identity import entries
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from docbus.wire.tree import root_of
-from tests.support.directory import ENVIRONMENT, NOW_MS, DirectoryBuilder, Keys
+from tests.support.directory import ENVIRONMENT, NOW_MS, DirectoryBuilder, Keys, grant_of, make_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
+    from tests.support.pki import TestAuthority
 
 CITY, PROVINCE, COMMUNE = "vn:H26", "vn:H53", "vn:H53.31.20"
 AGENCIES = (CITY, PROVINCE, COMMUNE)
@@ -53,16 +57,31 @@ class Posted:
 
 @dataclass(kw_only=True)
 class Exchange:
-    """Three agencies, their directory, and one outbox each."""
+    """Three agencies, their directory, and one outbox each.
+
+    Attributes:
+        authority: Has issued the certificates of the agencies in ``certified``, and is named by the directory.
+        certified: Which these are; the others make theirs themselves.
+    """
 
     directory: DirectoryBuilder = field(default_factory=DirectoryBuilder)
     keys: dict[str, Keys] = field(default_factory=dict)
     heads: dict[str, dict[tuple[str, str], StreamHead]] = field(default_factory=dict)
     count: int = 0
+    authority: TestAuthority | None = None
+    certified: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.authority is not None:
+            self.directory.append(entries.Authority(name="Root", certificate=self.authority.der, intermediates=()))
         for agency in AGENCIES:
-            self.keys[agency] = self.directory.grant(agency)
+            if self.authority is None or agency not in self.certified:
+                self.keys[agency] = self.directory.grant(agency)
+                continue
+            keys = self.keys[agency] = make_keys(agency)
+            issued = self.authority.issue(keys.private_key, agency=agency)
+            keys.certificate = issued.public_bytes(Encoding.DER)
+            self.directory.append(grant_of(keys))
 
     @cached_property
     def snapshot(self) -> TrustSnapshot:

@@ -163,6 +163,7 @@ async def remote(
             found += [not_asked(name, "the directory has to be read first") for name in _of_directory(settings, own)]
         else:
             found += _under(snapshot, settings, own, clock.now_ms())
+            found += await _by_authorities(snapshot, settings, clock.now_ms())
             found.append(await topics.topics(transport, settings, topics.wanted(settings, snapshot)))
         found.append(access.access(settings, looked))
         if settings.agency is not None:
@@ -190,7 +191,18 @@ def _under(snapshot: TrustSnapshot, settings: Settings, own: Own, now_ms: int) -
         *found,
         unusable if own.signer is None else standing.certificate(snapshot, settings, own.signer, now_ms),
         standing.encryption_key(snapshot, settings.agency.id, own.decrypters),
-        *authorities.lists(snapshot, authorities.known_material(settings.state), now_ms),
+    ]
+
+
+async def _by_authorities(snapshot: TrustSnapshot, settings: Settings, now_ms: int) -> list[Diagnosis]:
+    """Return what authorities say, as far as that is known; of the own certificate they are asked."""
+    if settings.agency is None or not snapshot.authorities().names:
+        return []
+    known = authorities.known_material(settings.state)
+    return [
+        *authorities.lists(snapshot, known, now_ms),
+        *await authorities.own(snapshot, settings, settings.agency.id, known, now_ms),
+        *authorities.forgotten(settings.state),
     ]
 
 

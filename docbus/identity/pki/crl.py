@@ -219,6 +219,8 @@ def _read_entries(parsed: x509.CertificateRevocationList) -> dict[int, Revoked]:
             value = extension.value
             if isinstance(value, x509.CRLReason):
                 reason = value.reason
+                if reason is x509.ReasonFlags.remove_from_crl:
+                    raise IdentityError("a revocation list that takes an entry back, as only delta lists may")
             elif isinstance(value, x509.InvalidityDate):
                 compromised = milliseconds(value.invalidity_date_utc)
             elif extension.critical and extension.oid not in _ENTRY_UNDERSTOOD:

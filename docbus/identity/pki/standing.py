@@ -12,6 +12,7 @@ from cryptography import x509
 
 from docbus.clock import format_time
 from docbus.identity.pki.crl import RevocationList, Revoked, milliseconds
+from docbus.identity.pki.forgetting import forgotten_by, is_final
 from docbus.identity.pki.profile import subject_name
 from docbus.identity.pki.verdict import HOLD, KNOWN, REVOKED, Outcome, StepResult
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from docbus.identity.pki.ocsp import StatusResponse
     from docbus.identity.pki.verdict import Step
 
-_HOLD = x509.ReasonFlags.certificate_hold
 _COMPROMISED = frozenset({x509.ReasonFlags.key_compromise, x509.ReasonFlags.ca_compromise})
 
 
@@ -73,7 +73,7 @@ def standing_of(
     newest, later = _newest(lists), False
     for piece, revoked in _said(certificate, lists, responses):
         since = _since(revoked)
-        if revoked.reason is _HOLD:
+        if not is_final(revoked):
             if piece not in newest and piece not in responses:
                 continue  # It may have been released since.
             if since <= at_ms:
@@ -81,8 +81,8 @@ def standing_of(
                 return _no(REVOKED, Outcome.INDETERMINATE, what, HOLD, piece)
         elif since <= at_ms:
             what = f"{_named(certificate)} was revoked as of {format_time(since)} ({revoked.reason.value})"
-            return _no(REVOKED, Outcome.FAILED, what, REVOKED.code, piece)
-        later = later or revoked.reason is not _HOLD
+            return _no(REVOKED, Outcome.FAILED, what + _forgotten(certificate, piece, newest), REVOKED.code, piece)
+        later = later or is_final(revoked)
         until = min(until, since - 1)
 
     good = _good(certificate, newest, responses, at_ms)
@@ -129,7 +129,7 @@ def _said(
             found.append((one, revoked))
     found += [(one, one.revoked) for one in responses if one.revoked is not None]
     # A revocation for good decides before a hold does, and the earliest one decides.
-    return sorted(found, key=lambda pair: (pair[1].reason is _HOLD, _since(pair[1])))
+    return sorted(found, key=lambda pair: (not is_final(pair[1]), _since(pair[1])))
 
 
 def _since(revoked: Revoked) -> int:
@@ -137,6 +137,16 @@ def _since(revoked: Revoked) -> int:
     if revoked.reason in _COMPROMISED and revoked.compromised_at is not None:
         return min(revoked.revoked_at, revoked.compromised_at)
     return revoked.revoked_at
+
+
+def _forgotten(certificate: x509.Certificate, piece: Piece, newest: Iterable[RevocationList]) -> str:
+    """Tell against the authority that its newer list has forgotten what an older one says, which it may not."""
+    if not isinstance(piece, RevocationList):
+        return ""
+    after = next((one for one in newest if one.place == piece.place and one is not piece), None)
+    if after is None or not forgotten_by(after, [piece], lambda: [certificate], after.this_update_ms):
+        return ""
+    return f", says list {piece.number}; list {after.number}, which is newer, has forgotten it"
 
 
 def _good(

@@ -8,10 +8,12 @@ import pytest
 from docbus.cli.output import plain
 from docbus.cli.status import _show, _show_registrar
 from docbus.client.directory_state import DirectoryState
+from docbus.client.own_standing import OwnStanding
 from docbus.client.registrar_status import RegistrarStatus
 from docbus.documents.deadlines import Stage
 from docbus.errors import TransportError
 from docbus.identity.freshness import Freshness
+from docbus.identity.pki.verdict import Outcome
 from docbus.identity.time_stamps.gap import Gap
 from docbus.producers.batch_stamps import StampCounts
 from docbus.producers.journey import RefusedCopy
@@ -51,6 +53,20 @@ def test_signer_that_is_away_stands_out(tmp_path: Path, capsys: pytest.CaptureFi
     assert "the token H26 is not there, since 2026-11-23T08:00:00Z; what is accepted waits for it" in shown
     told = plain(empty_status(tmp_path, signer_trouble=away))["signer_trouble"]
     assert {"text": away.text, "hint": away.hint, "since": "2026-11-23T08:00:00.000Z"} == told
+
+
+def test_a_revoked_certificate_stands_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the authority says, that nobody asks it, and what it has forgotten; nothing of a self-made certificate."""
+    standing = OwnStanding(Outcome.FAILED, "revoked_by_authority", "certificate 26 was revoked", "fetch = false")
+    _show(empty_status(tmp_path, standing=standing, forgotten=("list 3 has forgotten it",)))
+    shown = capsys.readouterr().out
+    _show(empty_status(tmp_path))
+
+    assert "NOT BELIEVED" in shown
+    assert "revoked_by_authority: certificate 26 was revoked; others refuse what is signed under it" in shown
+    assert "nobody asks about it: fetch = false" in shown
+    assert "list 3 has forgotten it" in shown
+    assert "revoked" not in capsys.readouterr().out
 
 
 def test_nothing_is_said_of_what_is_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

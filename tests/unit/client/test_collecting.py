@@ -116,6 +116,18 @@ def test_lists_and_questions_are_those_of_certificates_in_force() -> None:
     assert ((), (), 0) == wanted_of(SNAPSHOT_WITHOUT)
 
 
+def test_the_own_certificate_is_asked_about_first_whatever_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A revoked agency has to hear of it, however many others there are."""
+    monkeypatch.setattr(collecting, "MAX_FETCHED", 1)
+
+    assert ((LIST,), ()) == wanted_of(SNAPSHOT)[:2]
+    assert ((), [OCSP]) == (
+        wanted_of(SNAPSHOT, "vn:H53").lists,
+        [one.uri for one in wanted_of(SNAPSHOT, "vn:H53").questions],
+    )
+    assert 2 == wanted_of(SNAPSHOT, "vn:H53").left_out
+
+
 def test_addresses_of_a_round_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left out is counted."""
     monkeypatch.setattr(collecting, "MAX_FETCHED", 1)
@@ -129,7 +141,7 @@ async def test_what_comes_is_kept(memory: MaterialMemory) -> None:
     web = _web()
 
     def rounds() -> Any:
-        return collect(wanted_of(SNAPSHOT), memory, SNAPSHOT.authorities(), fetch=web, nonce=lambda: b"n" * 16)
+        return collect(wanted_of(SNAPSHOT), memory, SNAPSHOT, fetch=web, nonce=lambda: b"n" * 16)
 
     first, second = await rounds(), await rounds()
 
@@ -154,9 +166,7 @@ async def test_what_is_nothing_is_told_and_holds_nothing_up(
     memory: MaterialMemory, changed: dict[str, bytes], expected: str
 ) -> None:
     """One address that fails leaves the others as they are."""
-    found = await collect(
-        wanted_of(SNAPSHOT), memory, SNAPSHOT.authorities(), fetch=_web(**changed), nonce=lambda: b"n" * 16
-    )
+    found = await collect(wanted_of(SNAPSHOT), memory, SNAPSHOT, fetch=_web(**changed), nonce=lambda: b"n" * 16)
 
     ((_, text),) = found.failed
     assert expected in text
@@ -181,7 +191,7 @@ async def test_rounds_go_on_until_they_are_stopped(memory: MaterialMemory, monke
 
     monkeypatch.setattr(collecting, "wait_for", wait)
     monkeypatch.setattr(collecting, "collect", lambda *given, stopped: _then(told(*given, stopped), web))
-    await keep_collecting(lambda: SNAPSHOT, memory, stop)
+    await keep_collecting(lambda: SNAPSHOT, "vn:H26", memory, stop)
 
     assert [collecting.AGAIN_SECONDS, collecting.EVERY_SECONDS] == pauses
 
@@ -204,8 +214,6 @@ def test_a_response_in_a_file_finds_its_certificate() -> None:
 async def test_who_is_stopped_asks_for_nothing_more(memory: MaterialMemory) -> None:
     """A process ends in seconds, however many addresses are left."""
     web = _web()
-    found = await collect(
-        wanted_of(SNAPSHOT), memory, SNAPSHOT.authorities(), fetch=web, stopped=lambda: len(web.asked) > 0
-    )
+    found = await collect(wanted_of(SNAPSHOT), memory, SNAPSHOT, fetch=web, stopped=lambda: len(web.asked) > 0)
 
     assert ((LIST,), 1) == (found.new, len(web.asked))

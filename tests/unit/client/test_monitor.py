@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from docbus.client.monitor import Monitor, OverdueLog, RefusedLog
+from docbus.client.monitor import Monitor, OverdueLog, RefusedLog, StandingLog
+from docbus.client.own_standing import OwnStanding
 from docbus.clock import format_time
 from docbus.documents.deadlines import Stage
 from docbus.errors import StorageError
+from docbus.identity.pki.verdict import Outcome
 from docbus.producers.journey import RefusedCopy
 from docbus.producers.overdue import OverdueDocument, OverdueStage
 from tests.support.outbox import ANNA, NOW_MS, PATIENCE, SENDER, FakeClock
@@ -54,6 +56,20 @@ def test_log_names_the_first_document() -> None:
     assert ("a", ANNA, "sent", format_time(NOW_MS - 2), format_time(NOW_MS - 1)) == tuple(
         line[name] for name in ("document", "recipient", "stage", "since", "due")
     )
+
+
+def test_a_revoked_agency_is_told_once_and_when_it_is_over() -> None:
+    """Of a self-made certificate, and one that passes, nothing is said."""
+    good = OwnStanding(Outcome.PASSED, None, "", None)
+    unknown = OwnStanding(Outcome.INDETERMINATE, "revocation_unknown", "", None)
+    revoked = OwnStanding(Outcome.FAILED, "revoked_by_authority", "was revoked", None)
+    log = StandingLog()
+    with capture_logs() as lines:
+        for standing in (None, good, unknown, revoked, revoked, good, None):
+            log.look(SENDER, standing)
+
+    assert ["revocation_unknown", "revoked_by_authority", None] == [line.get("code") for line in lines]
+    assert "own_certificate_passes" == lines[-1]["event"]
 
 
 async def looks(read: Any, stop: asyncio.Event) -> list[Any]:

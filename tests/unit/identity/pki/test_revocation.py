@@ -137,8 +137,41 @@ def test_a_hold_decides_nothing_until_it_is_released() -> None:
 
 
 def test_a_revocation_stays_one_though_a_later_list_forgets_it() -> None:
-    """Authorities drop expired certificates from their lists; whoever has the older one still knows."""
-    assert REVOKED == said(ROOT.revocations([(SERIAL, -2, SUPERSEDED)]), ROOT.revocations(number=2))
+    """Only a hold may be lifted: whoever has the older list still knows, and tells what the newer one has forgotten."""
+    older, newer = ROOT.revocations([(SERIAL, -2, SUPERSEDED)], number=7), ROOT.revocations(number=8)
+    found = verdict(older, newer, live=True)
+
+    assert REVOKED == (found.outcome.value, found.code)
+    assert (read_piece(older).digest,) == found.rests_on
+    assert "as of 2026-11-21" in found.text
+    assert found.text.endswith("says list 7; list 8, which is newer, has forgotten it")
+    assert "forgotten" not in verdict(older, live=True).text
+
+
+def test_what_is_dropped_after_the_end_of_a_certificate_is_not_held_against_its_authority() -> None:
+    """A list that was made after the end need not have the entry, and the older one still decides."""
+    leaf = ROOT.issue(ends=2)
+    older, newer = ROOT.revocations([(SERIAL, -2, SUPERSEDED)]), ROOT.revocations(number=2, begins=3, ends=9)
+    found = verdict(older, newer, leaf=leaf, days=1)
+
+    assert REVOKED == (found.outcome.value, found.code)
+    assert "forgotten" not in found.text
+
+
+@pytest.mark.parametrize("scope", [None, "http://ca.test/one.crl"], ids=["all agencies", "one distribution point"])
+def test_a_revocation_in_a_scoped_list_stays_one_as_well(scope: str | None) -> None:
+    """Each part of an authority's lists has its own numbers, and is held to its own former word."""
+    uris = None if scope is None else [x509.UniformResourceIdentifier(scope)]
+    changed: Any = {}
+    if uris is not None:
+        points = x509.CRLDistributionPoints([x509.DistributionPoint(uris, None, None, None)])
+        changed = {x509.CRLDistributionPoints: (points, False)}
+    part = [(x509.IssuingDistributionPoint(uris, None, True, False, None, False, False), True)]
+    leaf = ROOT.issue(changed=changed)
+    older = ROOT.revocations([(SERIAL, -2, SUPERSEDED)], number=1, more=part)
+
+    assert PASSED == said(ROOT.revocations(number=2, more=part), ROOT.revocations(number=9), leaf=leaf)
+    assert REVOKED == said(older, ROOT.revocations(number=2, more=part), ROOT.revocations(number=9), leaf=leaf)
 
 
 def test_one_bad_word_outweighs_a_good_one() -> None:
@@ -374,6 +407,9 @@ def _with_a_weak_hash(piece: bytes) -> bytes:
         pytest.param(ROOT.revocations(more=[(STRANGE, True)]), "critical extension", id="critical extension"),
         pytest.param(
             ROOT.revocations([entry_of(5, -1, SUPERSEDED, (STRANGE, True))]), "an entry whose critical", id="entry"
+        ),
+        pytest.param(
+            ROOT.revocations([(5, -1, Reason.remove_from_crl)]), "takes an entry back", id="entry of a delta list"
         ),
         pytest.param(ROOT.response(LEAF, ends=None), "until when it holds", id="response without an end"),
         pytest.param(
