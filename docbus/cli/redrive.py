@@ -151,16 +151,20 @@ def acts(context: typer.Context, *, output: options.Output = Form.TEXT) -> int:
     """
     session = begin(context)
     from docbus.client.connect import agency_id, started_transport
+    from docbus.client.doctor.authorities import known_material
     from docbus.consumers.acts import read_acts
     from docbus.registry.follow import fetch_snapshot
+    from docbus.verification.paths import Paths
+    from docbus.verification.verifier import Verifier
 
     settings = session.settings()
-    agency = agency_id(settings)
+    agency, known = agency_id(settings), known_material(settings.state)
 
     async def work() -> list[ReadAct]:
         async with started_transport(settings) as transport:
             snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
-            return [one async for _, part in read_acts(transport, agency, snapshot) for one in part]
+            verifier = Verifier(Paths(lambda: known))
+            return [one async for _, part in read_acts(transport, agency, snapshot, verifier=verifier) for one in part]
 
     found = session.run(work())
     if output is Form.JSON:

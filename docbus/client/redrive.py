@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from docbus.client.running import beside
 from docbus.client.working import WorkingMethods
+from docbus.clock import no_earlier
 from docbus.consumers.acts import append_acts, follow_acts, read_acts
 from docbus.consumers.items import CONFLICT
 from docbus.consumers.listed import DONE, KINDS
@@ -20,10 +21,9 @@ from docbus.consumers.requests import read_requested, read_rows
 from docbus.consumers.selection import MAX_SELECTED, judge, resolved
 from docbus.consumers.sinks.folder import FolderSink
 from docbus.envelope.act import NONCE_BYTES, REDELIVER, REJECT, RELEASE, VERSION, Act, seal_acts
-from docbus.errors import LockedError, RedriveError
+from docbus.errors import IndeterminateError, LockedError, RedriveError
 from docbus.limits import MAX_ACT_REASON_BYTES, MAX_OPERATOR_BYTES, MAX_REASON_BYTES
 from docbus.verification.acts import verify_act
-from docbus.verification.verifier import Verifier
 from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from docbus.consumers.requests import RequestRow
     from docbus.consumers.selection import Candidate, Selection
     from docbus.envelope.act import Action
+    from docbus.identity.snapshot import TrustSnapshot
 
 DEFAULT_WAIT_SECONDS = 30.0
 """Seconds that an operator waits for what comes of a decision, unless told otherwise."""
@@ -87,6 +88,7 @@ class RedriveMethods(WorkingMethods):
         Raises:
             RedriveError: Nothing is selected, or one that is named cannot be released; nothing was decided.
             VerificationError: The agency's key may not sign; nothing was decided.
+            IndeterminateError: Whether it may cannot be told; nothing was decided.
             TransportError: The agency's topics cannot be read or written.
         """
         return await self._decide(
@@ -135,7 +137,7 @@ class RedriveMethods(WorkingMethods):
         Raises:
             TransportError: The topic cannot be read.
         """
-        async for _, found in read_acts(self.transport, self.id, self.snapshot):
+        async for _, found in read_acts(self.transport, self.id, self.snapshot, verifier=self._verifier()):
             for one in found:
                 yield one
 
@@ -158,7 +160,7 @@ class RedriveMethods(WorkingMethods):
                 hint="Name numbers, documents, a sender, a reason or an age; or select all, which has to be said.",
             )
         if not dry_run:
-            await follow_acts(self.database, self.transport, self.id, self.snapshot)
+            await self._follow_acts(self.snapshot)
         candidates = await self._candidates(action, selection, where)
         chosen = [one.listed for one in candidates if one.verdict == "do"]
         if dry_run or not chosen:
@@ -229,9 +231,28 @@ class RedriveMethods(WorkingMethods):
         ]
         values = await asyncio.to_thread(seal_acts, acts, signer)
         # An act that would have no effect, such as one under a certificate that has run out, is not stored.
-        verify_act(Verifier(), values[0], agency=self.id, snapshot=snapshot)
+        try:
+            verify_act(self._verifier(), values[0], agency=self.id, snapshot=snapshot)
+        except IndeterminateError as error:
+            raise IndeterminateError(
+                error.code,
+                f"nothing was decided, as this agency's own act could not be verified: {error.text}",
+                step=error.step or "C1",
+                hint="Bring what is missing, such as the authority's revocation list: docbus cert fetch, or docbus cert"
+                " import FILE; then decide again.",
+            ) from error
         await append_acts(self.database, self.transport, self.id, values)
-        await follow_acts(self.database, self.transport, self.id, snapshot)
+        await self._follow_acts(snapshot)
+
+    async def _follow_acts(self, snapshot: TrustSnapshot) -> None:
+        await follow_acts(
+            self.database,
+            self.transport,
+            self.id,
+            snapshot,
+            verifier=self._verifier(),
+            now_ms=no_earlier(self._clock, snapshot.made_at),
+        )
 
     async def _outcomes(self, chosen: Sequence[Listed], wait: float) -> Mapping[tuple[str, int, bytes], RequestRow]:
         """Wait until all of them are settled, for a bounded time; do the work if nobody else does."""

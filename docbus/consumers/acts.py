@@ -3,6 +3,9 @@
 An act is first appended, signed, and then read back, verified, and put into force in the order of the topic. So a crash
 between the two loses nothing: whoever reads next puts it into force. Two terminals that act at the same time are put in
 order by the topic, and a lost database is filled again from it.
+
+An act that cannot be decided yet, because a revocation list or an entry of the directory is missing here, waits where
+it is, for a bounded time, and those behind it wait with it: the first of two about one record holds.
 """
 
 from __future__ import annotations
@@ -14,15 +17,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from docbus.consumers import requests
+from docbus.consumers.parking import INDETERMINATE, UNDECIDED_LIMIT_MS
 from docbus.consumers.spans import bounds_of, read_span
 from docbus.consumers.values import read_value, write_value
 from docbus.envelope.act import PAYLOAD_TYPE, Act, act_digest, decode_act
 from docbus.envelope.envelope import decode_envelope
 from docbus.errors import IndeterminateError, MalformedError, VerificationError
+from docbus.identity.pki.verdict import HOLD, KNOWN
+from docbus.limits import MAX_CLOCK_SKEW_MS
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
+from docbus.verification import checks
 from docbus.verification.acts import verify_act
-from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
     from docbus.transport.port import Record, Transport
+    from docbus.verification.verifier import Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +45,8 @@ MAX_ROUNDS = 100
 """Times that reading begins again because another process was faster; each time that one came further."""
 _STATE = "acts"
 """Name of the ledger's value that says how far the topic is read."""
+_UNDECIDED = frozenset({checks.DIRECTORY.code, KNOWN.code, HOLD})
+"""Codes of what may be decided later; a key that was revoked after it signed stays what it is."""
 
 
 class ReadAct(NamedTuple):
@@ -79,11 +88,18 @@ async def append_acts(database: Database, transport: Transport, agency: str, val
 
 
 async def read_acts(
-    transport: Transport, agency: str, snapshot: TrustSnapshot, *, start: int = 0
+    transport: Transport, agency: str, snapshot: TrustSnapshot, *, verifier: Verifier, start: int = 0
 ) -> AsyncIterator[tuple[int, list[ReadAct]]]:
     """Yield the acts of an agency's ledger topic from an offset to its end, some at a time, verified.
 
     Other records of the topic are passed over.
+
+    Args:
+        transport: Started.
+        agency: Canonical id.
+        snapshot: The directory.
+        verifier: Of nobody else; knows how certificates stand.
+        start: The offset.
 
     Yields:
         The offset that comes next, and acts.
@@ -93,15 +109,33 @@ async def read_acts(
     """
     topic = topics.ledger(agency)
     first, end = await bounds_of(transport, topic)
-    verifier = Verifier()
     # Beyond the end: the topic was made anew.
     offset = first if start > end else max(first, start)
     async for records in read_span(transport, topic, offset, end):
         yield records[-1].offset + 1, await asyncio.to_thread(_verify, verifier, records, agency, snapshot)
 
 
-async def follow_acts(database: Database, transport: Transport, agency: str, snapshot: TrustSnapshot) -> None:
+async def follow_acts(
+    database: Database,
+    transport: Transport,
+    agency: str,
+    snapshot: TrustSnapshot,
+    *,
+    verifier: Verifier,
+    now_ms: int,
+) -> bool:
     """Put into force what was appended since the last time; what does not pass is logged and has no effect.
+
+    Args:
+        database: Where acts in force are.
+        transport: Started.
+        agency: Canonical id.
+        snapshot: The directory.
+        verifier: As :func:`read_acts`.
+        now_ms: Milliseconds since 1970 UTC.
+
+    Returns:
+        Whether an act waits until it can be decided, and those behind it with it.
 
     Raises:
         TransportError: The topic is missing or cannot be read.
@@ -110,8 +144,11 @@ async def follow_acts(database: Database, transport: Transport, agency: str, sna
     # effect once, and in the topic's order.
     for _ in range(MAX_ROUNDS):
         begun = await database.read(_next_offset)
-        overtaken = False
-        async for offset, found in read_acts(transport, agency, snapshot, start=begun):
+        overtaken, waiting = False, None
+        async for end, read in read_acts(transport, agency, snapshot, verifier=verifier, start=begun):
+            waiting = next((one for one in read if _waits(one, now_ms)), None)
+            found = [one for one in read if waiting is None or one.offset < waiting.offset]
+            offset = end if waiting is None else waiting.offset
             overtaken = not await database.write(partial(_put, begun=begun, offset=offset, found=found))
             if overtaken:
                 break
@@ -119,8 +156,19 @@ async def follow_acts(database: Database, transport: Transport, agency: str, sna
             for one in found:
                 if one.digest is None:
                     log.warning("act_without_effect", offset=one.offset, step=one.step, code=one.code, error=one.detail)
+            if waiting is not None:
+                log.warning("act_waits", offset=waiting.offset, step=waiting.step, code=waiting.code)
+                break
         if not overtaken:
-            return
+            return waiting is not None
+    return False
+
+
+def _waits(one: ReadAct, now_ms: int) -> bool:
+    """Tell whether an act is to be looked at again; of a later day than this nobody waits for the end."""
+    if one.verdict != INDETERMINATE or one.code not in _UNDECIDED or one.act is None:
+        return False
+    return -MAX_CLOCK_SKEW_MS <= now_ms - one.act.made_at < UNDECIDED_LIMIT_MS
 
 
 def _put(connection: sqlite3.Connection, *, begun: int, offset: int, found: Sequence[ReadAct]) -> bool:
@@ -152,7 +200,7 @@ def _read(verifier: Verifier, record: Record, agency: str, snapshot: TrustSnapsh
     try:
         act, digest, findings = verify_act(verifier, record.value, agency=agency, snapshot=snapshot)
     except (VerificationError, IndeterminateError) as error:
-        verdict = "failed" if isinstance(error, VerificationError) else "indeterminate"
+        verdict = "failed" if isinstance(error, VerificationError) else INDETERMINATE
         return ReadAct(*place, _claimed(envelope.statement), None, verdict, error.step, error.code, error.text, ())
     return ReadAct(*place, act, digest, "passed", None, None, "", findings)
 

@@ -25,11 +25,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from docbus.clock import no_earlier
 from docbus.consumers import requests
 from docbus.consumers.acts import follow_acts
 from docbus.consumers.attempts import CRASH_LOOP
 from docbus.consumers.holding import StopReceiving
 from docbus.consumers.items import Item
+from docbus.consumers.parking import LONGEST_ATTEMPT_MS
 from docbus.consumers.requests import GONE, RequestState, Settled
 from docbus.consumers.set_aside import original_of, read_numbers
 from docbus.consumers.settling import read_partitions
@@ -47,9 +49,11 @@ if TYPE_CHECKING:
     from docbus.consumers.holding import Patience
     from docbus.consumers.inspection import Inspected
     from docbus.consumers.requests import Request
+    from docbus.identity.pki.material import ValidationMaterial
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.storage.database import Database
     from docbus.transport.port import Record, Transport
+    from docbus.verification.verifier import Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +74,7 @@ class Redrive:
         patience: Pauses.
         clock: Times.
         acquit: Told of records that are worked off.
+        verifier: Of nobody else: for acts.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Redrive:
         patience: Patience,
         clock: Clock,
         acquit: Callable[[Sequence[Record]], Awaitable[None]],
+        verifier: Verifier,
     ) -> None:
         self._agency = agency
         self._database = database
@@ -94,16 +100,37 @@ class Redrive:
         self._patience = patience
         self._clock = clock
         self._acquit = acquit
+        self._verifier = verifier
+        self._act_waits = False
+        self._followed_under: tuple[int, ValidationMaterial] | None = None
+        self._follow_at = 0.0
 
     async def begin(self, sink: object) -> None:
         """Put acts into force that a crash has left, and note which sink files."""
         await self._database.write(lambda connection: note_sink(connection, sink))
         await self._database.write(requests.restore_waiting)
+        await self._follow()
+
+    async def _follow(self) -> None:
+        """Put into force what can be, and note whether an act waits, and for what to change."""
+        snapshot = self._snapshot()
+        self._followed_under = snapshot.position, self._verifier.paths.material
+        self._follow_at = self._clock.monotonic() + LONGEST_ATTEMPT_MS / 1000
+        now_ms = no_earlier(self._clock, snapshot.made_at)
         try:
-            await follow_acts(self._database, self._transport, self._agency, self._snapshot())
+            self._act_waits = await follow_acts(
+                self._database, self._transport, self._agency, snapshot, verifier=self._verifier, now_ms=now_ms
+            )
         except TransportError as error:
             # No reason not to receive: whoever acts next reads them.
             log.warning("acts_not_read", error=error.text)
+
+    async def _look_at_waiting_acts(self) -> None:
+        """Follow again where an act waits, as soon as what is known has changed, and every few minutes."""
+        if self._act_waits:
+            known = self._snapshot().position, self._verifier.paths.material
+            if known != self._followed_under or self._clock.monotonic() >= self._follow_at:
+                await self._follow()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take up requests until none is due, where nobody receives."""
@@ -117,6 +144,7 @@ class Redrive:
         Raises:
             StopReceiving: The stop came while something was waited for; requests stay.
         """
+        await self._look_at_waiting_acts()
         now_ms = self._clock.now_ms()
         due = await self._database.read(lambda connection: requests.read_due(connection, now_ms))
         taken = requests.portion_of(due)

@@ -84,8 +84,7 @@ class Subscriber:
         offered: Told of each batch before the sink is.
         clock: Times and pauses.
         wake_drain: Called when receipts wait in the outbox.
-        verifier: Caches of verified batches, and what is known of certificates' standing; one that knows nothing if
-                left out.
+        verifier: Caches of verified batches, and what authorities say; one that knows nothing if left out.
         start: Offsets by partition to begin from instead of where the ledger ends (``--from``).
         group: The consumer group; the inbox's name if left out.
         content: Where large content is put together; ``content`` beside the database if left out.
@@ -174,6 +173,7 @@ class Subscriber:
             patience=self._patience,
             clock=clock,
             acquit=self._acquit,
+            verifier=self._verifier.another(),
         )
         self._tried_under: tuple[int, ValidationMaterial] | None = None
         self._generation = -1

@@ -1,8 +1,8 @@
 """Is this act what it says, and could the agency's key make it? The checks of C1 that apply to acts.
 
-C1.01 to C1.11, C1.13, C1.19 and C1.20, with the same numbers and codes; the others are about letters between agencies.
-Authority is asked as an auditor asks it, by the directory position that the act names: an act has to count for as long
-as the record it is about, under whatever key it was signed.
+C1.01 to C1.11, C1.13, C1.19, C1.20 and C1.23, with the same numbers and codes; the others are about letters between
+agencies. Authority is asked as an auditor asks it, by the directory position and the time that the act names: an act
+has to count for as long as the record it is about, under whatever key it was signed.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ def verify_act(verifier: Verifier, value: bytes | None, *, agency: str, snapshot
     """Verify a record of an agency's ledger topic as an act of that agency.
 
     Args:
-        verifier: Gives its cache of batches; verdicts do not depend on it.
+        verifier: Gives its cache of batches, on which verdicts do not depend, and what is known of certificates'
+            standing.
         value: The record's value.
         agency: Canonical id of the topic's owner.
         snapshot: The directory, read to its end.
 
     Raises:
         VerificationError: A check failed.
-        IndeterminateError: A check cannot be decided (C1.19, C1.20).
+        IndeterminateError: A check cannot be decided (C1.19, C1.20, C1.23).
     """
     proven = verifier.prove(value, (PAYLOAD_TYPE,), snapshot)  # C1.01 to C1.08
     try:
@@ -60,4 +61,5 @@ def verify_act(verifier: Verifier, value: bytes | None, *, agency: str, snapshot
         failed(checks.ENVIRONMENT, f"made for {act.environment!r}, this is {snapshot.environment!r}")
     check_recorded_authority(grant, snapshot, position=act.directory_position, made_at=act.made_at)
     same = check_directory(act.directory_position, act.directory_hash, snapshot)
+    verifier.paths.check_recorded(grant, act, snapshot, None)
     return VerifiedAct(act, proven.digest, () if same else (DIRECTORY_HASH_FINDING,))

@@ -6,7 +6,7 @@ Self-made certificates are granted by their digest, and are none of this module'
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cryptography import x509
 
@@ -39,6 +39,18 @@ class Basis(NamedTuple):
 
     at_ms: int
     rests_on: tuple[bytes, ...]
+
+
+class Dated(Protocol):
+    """What a statement's head and an act say of when they were made."""
+
+    @property
+    def made_at(self) -> int:
+        """By the clock of who made it, milliseconds since 1970 UTC."""
+
+    @property
+    def directory_position(self) -> int:
+        """The last entry of the directory that was known then."""
 
 
 class _Remembered:
@@ -95,13 +107,13 @@ class Paths:
         return None if rests_on is None else Basis(now_ms, tuple(sorted(set(rests_on))))
 
     def check_recorded(
-        self, grant: CertificateGrant, head: Head, snapshot: TrustSnapshot, known_at_ms: int | None
+        self, grant: CertificateGrant, head: Dated, snapshot: TrustSnapshot, known_at_ms: int | None
     ) -> Basis | None:
-        """Run C1.23 as an auditor: it had a valid path, and was not revoked, when the statement was made.
+        """Run C1.23 as an auditor: it had a valid path, and was not revoked, when the statement or the act was made.
 
         Args:
             grant: Of the certificate that signed.
-            head: Of the statement.
+            head: Of the statement, or the act.
             snapshot: The directory.
             known_at_ms: A time at which the statement is known to have been there, by other evidence than its own word;
                 None for none. A revocation after it does not touch the statement. It is an end and no beginning, so it

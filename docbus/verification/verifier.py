@@ -104,6 +104,10 @@ class Verifier:
         self.paths = paths or Paths()
         """Judges certificates that authorities have issued."""
 
+    def another(self) -> Verifier:
+        """Return one for another thread, which knows the same of certificates' standing."""
+        return Verifier(Paths(lambda: self.paths.material))
+
     def verify(
         self, value: bytes | None, *, key: bytes | None, recipient: str, snapshot: TrustSnapshot, now_ms: int
     ) -> Verified:

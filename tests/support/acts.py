@@ -10,8 +10,11 @@ from docbus.consumers.acts import append_acts, follow_acts
 from docbus.consumers.requests import RequestState, read_rows
 from docbus.consumers.set_aside import read_one
 from docbus.envelope.act import VERSION, Act, seal_acts
+from docbus.identity.pki.material import NOTHING_KNOWN, ValidationMaterial
 from docbus.storage.database import Database
 from docbus.transport import topics
+from docbus.verification.paths import Paths
+from docbus.verification.verifier import Verifier
 from tests.support.directory import ENVIRONMENT
 from tests.support.inbox import ME
 
@@ -65,11 +68,18 @@ async def append_values(inbox: Inbox, values: Sequence[bytes]) -> None:
         database.close()
 
 
-async def follow(inbox: Inbox) -> None:
-    """Put into force what was appended."""
+async def follow(inbox: Inbox, material: ValidationMaterial = NOTHING_KNOWN) -> bool:
+    """Put into force what was appended; tell whether an act waits."""
     database = Database.open(inbox.folder / "state.db", inbox.clock)
     try:
-        await follow_acts(database, inbox.bus, ME, inbox.exchange.snapshot)
+        return await follow_acts(
+            database,
+            inbox.bus,
+            ME,
+            inbox.snapshot or inbox.exchange.snapshot,
+            verifier=Verifier(Paths(lambda: material)),
+            now_ms=inbox.clock.now_ms(),
+        )
     finally:
         database.close()
 
