@@ -79,12 +79,13 @@ def show(
     if agency is None:  # resolve has just found it
         raise typer.BadParameter(f"{code} is not in the directory")
     grants = [found for digest in agency.certificates if (found := snapshot.certificate(digest)) is not None]
+    at_ms = _time_of(snapshot, at)
     dated = None if anchor is None else _dated(session, snapshot.position, anchor, policy)
     if output is Form.JSON:
         write_json(
             _summary(agency)
             | ({} if anchor is None else {"time_stamp": verify_stamps.as_json(dated)})
-            | {"certificates": [_certificate(found) for found in grants], "encryption_keys": _keys(agency)}
+            | {"certificates": [_certificate(found, at_ms) for found in grants], "encryption_keys": _keys(agency)}
             | {"parent": snapshot.parent(agency.id), "delegations": _delegations(snapshot, agency)}
         )
         return
@@ -106,7 +107,7 @@ def show(
     line()
     rows = [
         (c["digest"], c["profile"], c["state"], c["not_before"], c["not_after"])
-        for c in (_certificate(found) for found in grants)
+        for c in (_certificate(found, at_ms) for found in grants)
     ]
     table(("certificate", "profile", "state", "valid from", "until"), rows)
     line()
@@ -180,12 +181,32 @@ def _summary(agency: Agency) -> dict[str, Any]:
     }
 
 
-def _certificate(grant: CertificateGrant) -> dict[str, Any]:
+def _time_of(snapshot: TrustSnapshot, at: str | None) -> int:
+    """Return for when the directory is shown: now, the time that was given, or that of the entry."""
+    from docbus.clock import SystemClock
+
+    if at is None:
+        return SystemClock().now_ms()
+    return snapshot.made_at if at.isdecimal() else options.parse_time(at)
+
+
+def _in_time(grant: CertificateGrant, at_ms: int) -> str:
+    """Say how the time stands to that in which the directory and the certificate itself let it sign."""
+    by = f", by entry {grant.overlap_at}"
+    if at_ms > grant.not_after_ms:
+        return f"ended {when(grant.not_after_ms)}"
+    if grant.retires_at_ms is not None and at_ms > grant.retires_at_ms:
+        return f"ended {when(grant.retires_at_ms)}{by}"
+    if at_ms < grant.not_before_ms:
+        return f"not in force before {when(grant.not_before_ms)}"
+    return "in force" if grant.retires_at_ms is None else f"in force until {when(grant.retires_at_ms)}{by}"
+
+
+def _certificate(grant: CertificateGrant, at_ms: int) -> dict[str, Any]:
     from docbus.wire.profiles import PROFILES
 
     ends = {"revoked": grant.revoked_at, "retired": grant.retired_at, "closed": grant.closed_at}
-    until = "" if grant.retires_at_ms is None else f" until {when(grant.retires_at_ms)}, by entry {grant.overlap_at}"
-    state = next((f"{word} by entry {at}" for word, at in ends.items() if at is not None), f"in force{until}")
+    state = next((f"{word} by entry {at}" for word, at in ends.items() if at is not None), _in_time(grant, at_ms))
     if grant.reason:
         state += f": {grant.reason}"
     profile = PROFILES.get(grant.profile)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
 
     from docbus.identity.pki.authorities import Authorities
     from docbus.identity.pki.material import Piece
     from docbus.identity.pki.verdict import PathVerdict
+    from docbus.identity.snapshot import TrustSnapshot
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -135,19 +137,28 @@ def check(
     """Judge a certificate that an authority has issued, step by step.
 
     With --ca from files alone; else by the authorities of the directory, and what the folder knows of their lists.
+    A certificate that none of them has issued needs no path: it is judged by its grant in the directory.
     """
     session = begin(context, verifying=True)
     from docbus.client.certifying import read_certificate, read_given
     from docbus.clock import SystemClock
     from docbus.identity.pki.judge import judge
     from docbus.identity.pki.material import ValidationMaterial
+    from docbus.identity.pki.profile import is_issued, issuer_name
     from docbus.limits import MAX_CLOCK_SKEW_MS
 
     leaf = read_certificate(certificate)
     now_ms = SystemClock().now_ms()
     at_ms = now_ms if at is None else options.parse_time(at)
     given = [piece for path in material or () for piece in read_given(path).pieces]
-    authorities, known = (_authorities(ca, intermediate or ()), ()) if ca else _of_folder(session)
+    known: tuple[Piece, ...] = ()
+    if ca:
+        authorities = _authorities(ca, intermediate or ())
+    else:
+        snapshot, known = _of_folder(session)
+        authorities = snapshot.authorities()
+        if issuer_name(leaf) not in authorities.names:
+            return _show_granted(leaf, snapshot, at_ms, output)
     verdict = judge(
         leaf,
         _agency_in(leaf) or "",
@@ -156,11 +167,39 @@ def check(
         at_ms=at_ms,
         known_by_ms=now_ms + MAX_CLOCK_SKEW_MS,
     )
-    return show_verdict(verdict, at_ms, output)
+    note = None
+    if not is_issued(leaf):
+        note = (
+            "this certificate is self-made, so no authority vouches for it; where the directory grants it, it needs"
+            " none: ask without --ca"
+        )
+    return show_verdict(verdict, at_ms, output, note)
 
 
-def show_verdict(verdict: PathVerdict, at_ms: int, output: Form) -> int:
-    """Print each step and the verdict, and return the exit code."""
+def _show_granted(leaf: x509.Certificate, snapshot: TrustSnapshot, at_ms: int, output: Form) -> int:
+    """Judge a certificate that no authority of the directory has issued: by its grant alone, as C1.23 is none of it."""
+    from docbus.identity.pki.profile import is_issued
+    from docbus.identity.pki.verdict import Outcome, PathVerdict
+    from docbus.verification import checks
+
+    issuer = leaf.issuer.rfc4514_string()
+    counts = f"{issuer}, which issued it, is no authority of the directory, so it counts as self-made"
+    note = f"{counts if is_issued(leaf) else 'it is self-made'}, and needs no path: its grant in the directory decides"
+    grant = snapshot.certificate(leaf.fingerprint(_sha256()))
+    outcome, code = Outcome.FAILED, None
+    if grant is None:
+        code = checks.CERTIFICATE.code
+        text = f"the directory, known to entry {snapshot.position}, does not grant it to anybody by itself"
+    elif grant.may_sign_at(at_ms):
+        outcome, text = Outcome.PASSED, f"granted to {grant.agency} by entry {grant.granted_at}, in force"
+    else:
+        code, text = checks.AUTHORITY.code, f"granted to {grant.agency} by entry {grant.granted_at}, not in force then"
+    verdict = PathVerdict(outcome=outcome, code=code, text=text, steps=(), since_ms=at_ms, until_ms=at_ms)
+    return show_verdict(verdict, at_ms, output, note)
+
+
+def show_verdict(verdict: PathVerdict, at_ms: int, output: Form, note: str | None = None) -> int:
+    """Print each step and the verdict, with what there is to say beside it, and return the exit code."""
     if output is Form.JSON:
         write_json(
             {
@@ -173,14 +212,19 @@ def show_verdict(verdict: PathVerdict, at_ms: int, output: Form) -> int:
                 ],
                 "path": verdict.path,
                 "rests_on": verdict.rests_on,
+                "detail": verdict.text,
+                "note": note,
             }
         )
     else:
-        table(
-            ("step", "outcome", "what is checked", "detail"),
-            [(one.step.number, one.outcome.value, one.step.title, one.text) for one in verdict.steps],
-        )
+        rows = [(one.step.number, one.outcome.value, one.step.title, one.text) for one in verdict.steps]
+        if rows:
+            table(("step", "outcome", "what is checked", "detail"), rows)
+        else:
+            line(verdict.text)
         line()
+        if note is not None:
+            line(f"note: {note}")
         line(f"as of {when(at_ms)}")
         line(f"verdict: {verdict.outcome.value}" + (f" ({verdict.code})" if verdict.code else ""))
     return {"passed": ExitCode.OK, "failed": ExitCode.FAILED}.get(verdict.outcome.value, ExitCode.UNDECIDED)
@@ -192,8 +236,14 @@ def _authorities(anchors: Sequence[Path], below: Sequence[Path]) -> Authorities:
     return authorities_in(anchors, below)
 
 
-def _of_folder(session: Session) -> tuple[Authorities, tuple[Piece, ...]]:
-    """Return the directory's authorities, and what the folder knows of their lists, if it is an agency's."""
+def _sha256() -> hashes.SHA256:
+    from cryptography.hazmat.primitives import hashes
+
+    return hashes.SHA256()
+
+
+def _of_folder(session: Session) -> tuple[TrustSnapshot, tuple[Piece, ...]]:
+    """Return the directory, and what the folder knows of its authorities' lists, if it is an agency's."""
     from docbus.client.connect import started_transport
     from docbus.client.local import open_state
     from docbus.client.material_memory import MaterialMemory
@@ -202,15 +252,15 @@ def _of_folder(session: Session) -> tuple[Authorities, tuple[Piece, ...]]:
 
     settings = session.settings()
 
-    async def work() -> tuple[Authorities, tuple[Piece, ...]]:
+    async def work() -> tuple[TrustSnapshot, tuple[Piece, ...]]:
         async with started_transport(settings) as transport:
             snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
         if settings.agency is None:
-            return snapshot.authorities(), ()
+            return snapshot, ()
         with open_state(settings) as database:
             memory = MaterialMemory(database, SystemClock())
             await memory.load()
-            return snapshot.authorities(), tuple(memory.current.pieces.values())
+            return snapshot, tuple(memory.current.pieces.values())
 
     return session.run(work())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from docbus.registry.publish import Registrar
 
 
-async def confirm(session: Session, registrar: Registrar, text: str, expected: str | None, *, yes: bool) -> None:
+UnnamedIssuer = Annotated[
+    bool,
+    typer.Option(
+        "--unnamed-issuer",
+        help="Take a certificate for self-made though an authority that the directory does not name has issued it.",
+    ),
+]
+
+
+async def confirm(
+    session: Session, registrar: Registrar, text: str, expected: str | None, *, yes: bool, unnamed_issuer: bool
+) -> None:
     """Show what is asked for; compare the fingerprint, or let a person do it.
 
     Raises:
@@ -23,7 +34,7 @@ async def confirm(session: Session, registrar: Registrar, text: str, expected: s
     """
     from docbus.errors import IdentityError
 
-    checked: CheckedJoinRequest = await registrar.check(text)
+    checked: CheckedJoinRequest = await registrar.check(text, unnamed_issuer=unnamed_issuer)
     asked = checked.request
     session.note(f"{asked.agency}  {asked.name}\nfingerprint  {checked.fingerprint}".replace("\n", "; "))
     if expected is not None:

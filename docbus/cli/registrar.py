@@ -10,7 +10,7 @@ import typer
 
 from docbus.cli import authorities, expecting, options, registrar_keys, standing
 from docbus.cli.examples import examples
-from docbus.cli.join_requests import confirm, digest_of, read_request
+from docbus.cli.join_requests import UnnamedIssuer, confirm, digest_of, read_request
 from docbus.cli.output import Form, pairs, when, write_json
 from docbus.cli.registering import Code, Reason, opened_registrar, publish_change
 from docbus.cli.session import Session, begin
@@ -159,6 +159,7 @@ def grant(
     unexpected: Annotated[
         bool, typer.Option("--unexpected", help="Grant also what differs from the register of expected agencies.")
     ] = False,
+    unnamed_issuer: UnnamedIssuer = False,
     output: options.Output = Form.TEXT,
 ) -> None:
     """Give an agency its code, with the keys in its join request.
@@ -172,8 +173,8 @@ def grant(
     former = expecting.compare_with_register(session, text, unexpected=unexpected)
 
     async def work(registrar: Registrar) -> Published:
-        await confirm(session, registrar, text, fingerprint, yes=yes)
-        return await registrar.grant(text, roles=role or (), partitions=partitions)
+        await confirm(session, registrar, text, fingerprint, yes=yes, unnamed_issuer=unnamed_issuer)
+        return await registrar.grant(text, roles=role or (), partitions=partitions, unnamed_issuer=unnamed_issuer)
 
     publish_change(session, output, work)
     for command in former:
@@ -198,6 +199,7 @@ def rotate(
     keep_old: Annotated[bool, typer.Option("--keep-old", help="Leave the old keys in force beside the new.")] = False,
     fingerprint: Annotated[str | None, typer.Option(help="Refuse unless the request has this one.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
+    unnamed_issuer: UnnamedIssuer = False,
     output: options.Output = Form.TEXT,
 ) -> None:
     """Give an agency new keys and retire those it has: at once, or after an overlap.
@@ -212,8 +214,8 @@ def rotate(
     text = read_request(request)
 
     async def work(registrar: Registrar) -> Published:
-        await confirm(session, registrar, text, fingerprint, yes=yes)
-        return await registrar.rotate(text, keep_old=keep_old, overlap_ms=lasts)
+        await confirm(session, registrar, text, fingerprint, yes=yes, unnamed_issuer=unnamed_issuer)
+        return await registrar.rotate(text, keep_old=keep_old, overlap_ms=lasts, unnamed_issuer=unnamed_issuer)
 
     publish_change(session, output, work)
 

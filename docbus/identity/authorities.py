@@ -60,7 +60,7 @@ def authorities_at(state: DirectoryState, position: int) -> Authorities:
     return NO_AUTHORITIES
 
 
-def check_issuer(der: bytes, agency: str, authorities: Authorities, *, at_ms: int) -> str | None:
+def check_issuer(der: bytes, agency: str, authorities: Authorities, *, at_ms: int, unnamed_issuer: bool) -> str | None:
     """Return if a certificate that was checked for registration has a valid path, where it needs one.
 
     Whether its authority has revoked it is asked when something is signed under it: who grants may have no lists.
@@ -70,18 +70,28 @@ def check_issuer(der: bytes, agency: str, authorities: Authorities, *, at_ms: in
         agency: Canonical id of the agency that asks for the grant.
         authorities: In force.
         at_ms: Now, milliseconds since 1970 UTC.
+        unnamed_issuer: Whether a certificate may count as self-made though somebody has issued it whom the directory
+            does not name.
 
     Returns:
         What is to be said of it, in a sentence; None for nothing.
 
     Raises:
-        IdentityError: An authority of the directory is said to have issued it, and no valid path leads there.
+        IdentityError: An authority of the directory is said to have issued it, and no valid path leads there; or
+            somebody else has, and that was not said to be meant.
     """
     certificate = x509.load_der_x509_certificate(der)
     if not is_issued(certificate):
         return None
     if issuer_name(certificate) not in authorities.names:
         issuer = certificate.issuer.rfc4514_string()
+        if not unnamed_issuer:
+            raise IdentityError(
+                f"{issuer}, which issued the certificate for {agency}, is no authority of the directory, so nobody"
+                " would be asked whether it is revoked",
+                hint="Name the authority, and those below it with --intermediate: `docbus registrar authority add`. If"
+                " its grant alone is to decide, as for a self-made certificate, say so with --unnamed-issuer.",
+            )
         return f"{issuer}, which issued the certificate, is no authority of the directory: it counts as self-made"
     _, steps = validate_path(certificate, agency, authorities, at_ms=at_ms)
     last = steps[-1]

@@ -105,8 +105,12 @@ class Registrar(Standing, NamingAuthorities):
         await made._append(value, 0, made.genesis)
         return made
 
-    async def check(self, request: str) -> CheckedJoinRequest:
+    async def check(self, request: str, *, unnamed_issuer: bool = False) -> CheckedJoinRequest:
         """Return what a join request asks for, checked, so that a person can compare its fingerprint before granting.
+
+        Args:
+            request: The text of the join request.
+            unnamed_issuer: Take a certificate that somebody has issued whom the directory does not name for self-made.
 
         Raises:
             MalformedError: Not a join request.
@@ -118,7 +122,7 @@ class Registrar(Standing, NamingAuthorities):
         checked = verify_join_request(request, environment=snapshot.environment, genesis=self.genesis, now_ms=now_ms)
         asked = checked.request
         for der in asked.signing.certificates:
-            said = check_issuer(der, asked.agency, snapshot.authorities(), at_ms=now_ms)
+            said = check_issuer(der, asked.agency, snapshot.authorities(), at_ms=now_ms, unnamed_issuer=unnamed_issuer)
             if said is not None:
                 checked = replace(checked, warnings=(*checked.warnings, said))
         holders = _others_with(snapshot, asked.agency, Encrypter(asked.encryption.public_key).digest)
@@ -131,7 +135,12 @@ class Registrar(Standing, NamingAuthorities):
         return checked
 
     async def grant(
-        self, request: str, *, roles: Sequence[str] = (), partitions: int = DEFAULT_PARTITIONS
+        self,
+        request: str,
+        *,
+        roles: Sequence[str] = (),
+        partitions: int = DEFAULT_PARTITIONS,
+        unnamed_issuer: bool = False,
     ) -> Published:
         """Give an agency its code, with the keys in its join request.
 
@@ -139,13 +148,14 @@ class Registrar(Standing, NamingAuthorities):
             request: The text of the join request.
             roles: Such as ``auditor``.
             partitions: Partitions of the inbox; of several, the last is kept for urgent documents and receipts.
+            unnamed_issuer: As :meth:`check`.
 
         Raises:
             MalformedError: Not a join request.
             IdentityError: It may not be granted; the text says why.
             TransportError: The entry was not published, or for AppendUnknownError: may be.
         """
-        checked = await self.check(request)
+        checked = await self.check(request, unnamed_issuer=unnamed_issuer)
         asked = checked.request
         change = entries.AgencyGrant(
             agency=asked.agency,
@@ -158,20 +168,23 @@ class Registrar(Standing, NamingAuthorities):
         )
         return await self._publish(change, checked.warnings)
 
-    async def rotate(self, request: str, *, keep_old: bool = False, overlap_ms: int | None = None) -> Published:
+    async def rotate(
+        self, request: str, *, keep_old: bool = False, overlap_ms: int | None = None, unnamed_issuer: bool = False
+    ) -> Published:
         """Give an agency the new keys in its join request, and retire all that it has.
 
         Args:
             request: The text of a join request of the same agency; its name and aliases are not taken over.
             keep_old: Leave the old keys in force beside the new ones, to be retired by :meth:`retire`.
             overlap_ms: Milliseconds for which the old certificates may go on signing beside the new one.
+            unnamed_issuer: As :meth:`check`.
 
         Raises:
             MalformedError: Not a join request.
             IdentityError: It may not be granted; the text says why.
             TransportError: The entry was not published, or for AppendUnknownError: may be.
         """
-        checked = await self.check(request)
+        checked = await self.check(request, unnamed_issuer=unnamed_issuer)
         asked = checked.request
         snapshot = self._reader.replay.snapshot()
         signing, encryption = ((), ()) if keep_old else _keys_in_force(snapshot, asked.agency)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from docbus.cli.agencies import _in_time
+from docbus.settings import load_settings
 from tests.support.pki import TestAuthority
 
 if TYPE_CHECKING:
@@ -170,3 +173,83 @@ def test_verify_takes_material_in_either_form(certified: Callable[..., Any]) -> 
 
     assert 0 == trust.code
     assert [1, 1, 2] == found
+
+
+def test_an_issuer_that_is_not_named_is_refused_unless_that_is_meant(certified: Callable[..., Any]) -> None:
+    """At a rotation as at a grant, and before anything is published."""
+    genesis = load_settings(Path("H26")).exchange
+    new = ("--code", "H41", "--name", "Huế", "--environment", genesis.environment, "--genesis", genesis.genesis)
+    for command in (
+        ("-C", "H41", "init", *new, "--bus", "bus.db"),
+        ("-C", "H41", "cert", "request", "-o", "csr-41"),
+        ("-C", "ca", "cert", "issue", "csr-41", "-o", "crt-41"),
+        ("-C", "H41", "cert", "use", "crt-41"),
+        ("-C", "H26", "cert", "use", "crt"),
+    ):
+        assert 0 == certified(*command).code
+    (request,), (other,) = Path("H41").glob("H41-*.join"), Path("H26").glob("H26-*.join")
+    before = certified("-C", "registrar", "registrar", "show", "--output", "json").json
+    refused = certified("-C", "registrar", "registrar", "grant", request, "--yes")
+    rotated = certified("-C", "registrar", "registrar", "rotate", other, "--yes")
+    after = certified("-C", "registrar", "registrar", "show", "--output", "json").json
+    meant = certified("-C", "registrar", "registrar", "grant", request, "--yes", "--unnamed-issuer")
+
+    assert (1, 1, 0) == (refused.code, rotated.code, meant.code)
+    assert "CN=Authority, which issued the certificate for vn:H41, is no authority of the directory" in refused.err
+    assert "--unnamed-issuer" in refused.err
+    assert "is no authority of the directory" in rotated.err
+    assert before == after
+    assert "it counts as self-made" in meant.err
+
+
+def test_a_self_made_certificate_is_judged_by_its_grant(certified: Callable[..., Any]) -> None:
+    """It needs no path, and the answer says so: 0 while it is granted and in force, 1 if it is not."""
+    own = "H26/keys/certificate.pem"
+    granted = certified("-C", "H37.02.02", "cert", "check", own)
+    told = certified("-C", "H37.02.02", "cert", "check", own, "--output", "json")
+    files = certified("cert", "check", own, "--ca", ANCHOR)
+    unnamed = certified("-C", "H37.02.02", "cert", "check", "crt")
+    later = certified("-C", "H37.02.02", "cert", "check", own, "--at", "2099-01-01")
+    certified("-C", "registrar", "registrar", "revoke", own, "--reason", "stolen")
+    revoked = certified("-C", "H37.02.02", "cert", "check", own)
+
+    assert (0, 0, 1, 1, 1, 1) == (granted.code, told.code, files.code, unnamed.code, later.code, revoked.code)
+    assert "it is self-made, and needs no path: its grant in the directory decides" in granted.out
+    assert ("passed", None, []) == (told.json["verdict"], told.json["code"], told.json["steps"])
+    assert "granted to vn:H26 by entry" in told.json["detail"]
+    assert "path_invalid" in files.out
+    assert "this certificate is self-made" in files.out
+    assert "certificate_unknown" in unnamed.out
+    assert "counts as self-made" in unnamed.out
+    assert "authority_missing" in later.out
+    assert "authority_missing" in revoked.out
+
+
+def test_what_has_ended_is_not_shown_as_in_force(exchange: Path, docbus: Callable[..., Any]) -> None:
+    """Neither a certificate whose own time is over, nor one whose overlap is; one that has not begun is not, either."""
+    shown = docbus("-C", "H26", "agency", "show", "H26")
+    past = docbus("-C", "H26", "agency", "show", "H26", "--at", "2099-01-01")
+    (told,) = docbus("-C", "H26", "agency", "show", "H26", "--at", "2099-01-01", "--output", "json").json[
+        "certificates"
+    ]
+
+    assert "in force" in shown.out
+    assert f"ended {told['not_after']}" == told["state"]
+    assert told["state"] in past.out
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "expected"),
+    [
+        (999, "not in force before 1970-01-01T00:00:01Z"),
+        (1000, "in force until 1970-01-01T00:00:02Z, by entry 7"),
+        (2000, "in force until 1970-01-01T00:00:02Z, by entry 7"),
+        (2001, "ended 1970-01-01T00:00:02Z, by entry 7"),
+        (3001, "ended 1970-01-01T00:00:03Z"),
+    ],
+)
+def test_the_state_of_a_certificate_follows_the_time(at_ms: int, expected: str) -> None:
+    """Ends are the last moment in which it may sign."""
+    times: Any = SimpleNamespace(not_before_ms=1000, retires_at_ms=2000, not_after_ms=3000, overlap_at=7)
+
+    assert expected == _in_time(times, at_ms)

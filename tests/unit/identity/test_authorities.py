@@ -67,14 +67,18 @@ def test_a_certificate_of_an_authority_needs_a_path_to_be_granted() -> None:
     known = authorities_of(ROOT.anchor(BELOW))
     genuine, forged = BELOW.issue(), TestAuthority(name="Issuing").issue()
 
-    assert None is check_issuer(_der(genuine), AGENCY, known, at_ms=NOW_MS)
+    assert None is check_issuer(_der(genuine), AGENCY, known, at_ms=NOW_MS, unnamed_issuer=False)
     with pytest.raises(IdentityError, match="fails X2 path_invalid"):
-        check_issuer(_der(forged), AGENCY, known, at_ms=NOW_MS)
+        check_issuer(_der(forged), AGENCY, known, at_ms=NOW_MS, unnamed_issuer=False)
 
 
-def test_a_certificate_of_nobody_whom_the_directory_names_is_told_so() -> None:
-    """It may be granted, and counts as one that the agency has made itself."""
-    said = check_issuer(_der(OTHER.issue()), AGENCY, authorities_of(ROOT.anchor()), at_ms=NOW_MS)
+def test_a_certificate_of_nobody_whom_the_directory_names_is_granted_only_if_that_is_meant() -> None:
+    """As one that the agency has made itself; an authority below a named one, which was left out, is the trap."""
+    anchor = authorities_of(ROOT.anchor())
+    for issuer in (OTHER, BELOW):
+        with pytest.raises(IdentityError, match=f"CN={issuer.name}, which issued .* is no authority of the directory"):
+            check_issuer(_der(issuer.issue()), AGENCY, anchor, at_ms=NOW_MS, unnamed_issuer=False)
+    said = check_issuer(_der(OTHER.issue()), AGENCY, anchor, at_ms=NOW_MS, unnamed_issuer=True)
 
     assert "CN=Other, which issued the certificate, is no authority of the directory: it counts as self-made" == said
 
@@ -84,5 +88,7 @@ def test_a_self_made_certificate_asks_for_nothing() -> None:
     builder = DirectoryBuilder()
     keys = builder.grant(AGENCY)
 
-    assert None is check_issuer(keys.certificate, AGENCY, NO_AUTHORITIES, at_ms=NOW_MS)
-    assert None is check_issuer(keys.certificate, AGENCY, authorities_of(ROOT.anchor()), at_ms=NOW_MS)
+    assert None is check_issuer(keys.certificate, AGENCY, NO_AUTHORITIES, at_ms=NOW_MS, unnamed_issuer=False)
+    assert None is check_issuer(
+        keys.certificate, AGENCY, authorities_of(ROOT.anchor()), at_ms=NOW_MS, unnamed_issuer=False
+    )
