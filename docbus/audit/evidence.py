@@ -15,6 +15,7 @@ from docbus.errors import (
 )
 from docbus.identity.bundle import dump_bundle, load_bundle
 from docbus.identity.pki.material import NOTHING_KNOWN
+from docbus.identity.pki.words import words_of
 from docbus.registry.follow import fetch_directory
 from docbus.transport import topics
 from docbus.verification.paths import Paths
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from docbus.identity.pki.material import ValidationMaterial
+    from docbus.identity.pki.words import AuthorityWord
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
     from docbus.verification.report import Given, VerificationReport
@@ -121,6 +123,7 @@ def verify_file(
     recipient: str | None = None,
     material: ValidationMaterial = NOTHING_KNOWN,
     known_at_ms: int | None = None,
+    asked_at_ms: int | None = None,
 ) -> VerificationReport:
     """Verify one envelope without a broker, as an auditor.
 
@@ -132,6 +135,7 @@ def verify_file(
         recipient: Code or id of the agency in whose inbox it was found, if that is known.
         material: What authorities say of the certificates that they have issued.
         known_at_ms: When the envelope was there for sure, milliseconds since 1970 UTC.
+        asked_at_ms: Now, likewise: the report says which lists should have a later one by then; of none if left out.
 
     Raises:
         AuditError: Bundle or envelope cannot be read as such, so nothing can be said.
@@ -142,15 +146,19 @@ def verify_file(
     if not envelope:
         raise AuditError("the envelope file is empty", hint="`docbus export envelope` writes one.")
     owner = None if recipient is None else snapshot.resolve(recipient)
+    words: tuple[AuthorityWord, ...] = ()
     result: Given
     try:
         result = Verifier(Paths(lambda: material)).verify_recorded(
             envelope, key=None, recipient=owner, snapshot=snapshot, known_at_ms=known_at_ms
         )
+        if result.basis is not None:
+            words = words_of(result.basis.rests_on, material, asked_at_ms or 0)
     except (VerificationError, IndeterminateError) as error:
         result = error
     notes = _trust_notes(snapshot, pinned=genesis is not None)
-    return report_of(result, envelope, Manner(live=False, recipient=owner, record=False), snapshot, notes=notes)
+    manner = Manner(live=False, recipient=owner, record=False)
+    return report_of(result, envelope, manner, snapshot, notes=notes, words=words)
 
 
 def _trust(bundle: bytes, genesis: bytes | None) -> TrustSnapshot:

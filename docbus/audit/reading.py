@@ -21,7 +21,8 @@ class Reading(NamedTuple):
     """What a record is worth.
 
     ``statement`` and its ``digest`` are there unless the record failed: an indeterminate one has passed the signature,
-    so its place in its stream is known, and only whether its key still had authority is not.
+    so its place in its stream is known, and only whether its key still had authority is not. ``rests_on`` has the
+    SHA-256 of each revocation list and response that a valid one needed.
     """
 
     outcome: Outcome
@@ -30,6 +31,7 @@ class Reading(NamedTuple):
     findings: tuple[str, ...]
     code: str
     text: str
+    rests_on: tuple[bytes, ...] = ()
 
 
 def read_record(
@@ -54,4 +56,5 @@ def read_record(
         statement = decode_statement(envelope.payload_type, envelope.statement)
         digest = leaf_digest(envelope.payload_type.encode(), envelope.statement)
         return Reading("indeterminate", statement, digest, (), error.code, error.text)
-    return Reading("valid", found.statement, found.digest, found.findings, "", "")
+    rests_on = () if found.basis is None else found.basis.rests_on
+    return Reading("valid", found.statement, found.digest, found.findings, "", "", rests_on)

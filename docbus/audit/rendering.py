@@ -46,6 +46,14 @@ def tables(report: ReplayReport) -> tuple[Table, ...]:
             [(f"{r.topic}/{r.partition}@{r.offset}", r.outcome, r.code, r.text) for r in report.audit.rejected],
         ),
         _table(
+            "What authorities have said of certificates",
+            ("list or response", "made", "speaks until", "note"),
+            [
+                (word.what, word.made_at, word.speaks_until, "a later one should exist" if word.is_outdated else "")
+                for word in report.words
+            ],
+        ),
+        _table(
             "Could not be read",
             ("topic", "from offset", "code", "what"),
             [(u.topic, "" if u.offset is None else str(u.offset), u.code, u.text) for u in report.unreadable],
@@ -81,6 +89,9 @@ def verdict_line(report: ReplayReport) -> str:
         reasons.append(f"{sum(audit.indeterminate.values()):,} records indeterminate")
     if report.unreadable:
         reasons.append(f"{len(report.unreadable):,} topics not read to the end")
+    outdated = sum(word.is_outdated for word in report.words)
+    if outdated:
+        reasons.append(f"{outdated:,} lists or responses of authorities should have a later one")
     head = f"{report.verdict}: {audit.records:,} records, {audit.valid:,} valid"
     return f"{head}; {'; '.join(reasons)}" if reasons else head
 

@@ -31,6 +31,7 @@ from docbus.audit.report import ReplayReport, Unreadable, verdict_of
 from docbus.audit.time_stamps import judge_directory
 from docbus.errors import AuditError, DirectoryError, TransportError, WaitTimeoutError
 from docbus.identity.pki.material import NOTHING_KNOWN
+from docbus.identity.pki.words import words_of
 from docbus.limits import MIB
 from docbus.registry.reader import DirectoryReader
 from docbus.transport.topics import DAY_MS, DIRECTORY, INBOX_RETENTION_MS
@@ -134,6 +135,7 @@ class Replay:
         self._unreadable = self._bounding.unreadable
         self._findings = Findings()
         self._verifier = Verifier(Paths(lambda: material))
+        self._rests_on: set[bytes] = set()
         self._began = 0.0
         self._total = 0
 
@@ -178,6 +180,7 @@ class Replay:
             time_stamps=judge_directory(snapshot, self._anchors, policy=self._policy),
             destroyed_keys=destroyed,
             unreadable=tuple(sorted(self._unreadable, key=lambda found: (found.topic, found.partition or 0))),
+            words=words_of(self._rests_on, self._verifier.paths.material, self._clock.now_ms()),
             audit=report,
         )
 
@@ -328,6 +331,7 @@ class Replay:
             size = 0 if value is None else len(value)
             total += size
             reading = read_record(verifier, value, key=record.key, recipient=recipient, snapshot=snapshot)
+            self._rests_on.update(reading.rests_on)
             reducer.add(reading, rank=rank, offset=record.offset, timestamp_ms=record.timestamp_ms, size=size)
         reducer.settle()
         return total

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from docbus.audit.findings import Finding
     from docbus.audit.ranges import Range
     from docbus.audit.time_stamps import DirectoryStamps
+    from docbus.identity.pki.words import AuthorityWord
 
 AuditVerdict = Literal["valid", "invalid", "incomplete"]
 EXIT_CODES: Mapping[AuditVerdict, int] = {"valid": 0, "invalid": 1, "incomplete": 3}
@@ -207,6 +208,7 @@ class ReplayReport:
         time_stamps: What the time stamps in the directory prove; they are no part of the verdict.
         destroyed_keys: Decryption keys that agencies say they have destroyed; likewise.
         unreadable: What could not be read.
+        words: The authorities' lists and responses on which valid records rest.
         audit: What the records say.
     """
 
@@ -220,6 +222,7 @@ class ReplayReport:
     time_stamps: DirectoryStamps
     destroyed_keys: DestroyedKeys
     unreadable: tuple[Unreadable, ...]
+    words: tuple[AuthorityWord, ...] = ()
     audit: AuditReport
 
     @property
@@ -231,6 +234,7 @@ class ReplayReport:
         """Return the report as JSON types; what the records say stands beside the rest."""
         content = asdict(self)
         audit: dict[str, Any] = content.pop("audit")
+        content["rests_on"] = content.pop("words")
         return content | audit
 
 

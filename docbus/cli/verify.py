@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from docbus.identity.pki.material import ValidationMaterial
+    from docbus.identity.pki.words import AuthorityWord
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.verification.report import VerificationReport
 
@@ -106,20 +107,27 @@ def checked(
     known_at_ms: int | None = None,
 ) -> VerificationReport:
     """Return what an auditor's verification says of an envelope's bytes."""
+    from docbus.clock import SystemClock
     from docbus.errors import IndeterminateError, VerificationError
     from docbus.identity.pki.material import NOTHING_KNOWN
+    from docbus.identity.pki.words import words_of
     from docbus.verification.paths import Paths
     from docbus.verification.report import Given, Manner, report_of
     from docbus.verification.verifier import Verifier
 
+    known = material or NOTHING_KNOWN
+    words: tuple[AuthorityWord, ...] = ()
     result: Given
     try:
-        result = Verifier(Paths(lambda: material or NOTHING_KNOWN)).verify_recorded(
+        result = Verifier(Paths(lambda: known)).verify_recorded(
             value, key=None, recipient=recipient, snapshot=snapshot, known_at_ms=known_at_ms
         )
+        if result.basis is not None:
+            words = words_of(result.basis.rests_on, known, SystemClock().now_ms())
     except (VerificationError, IndeterminateError) as error:
         result = error
-    return report_of(result, value, Manner(live=False, recipient=recipient, record=False), snapshot, notes=notes)
+    manner = Manner(live=False, recipient=recipient, record=False)
+    return report_of(result, value, manner, snapshot, notes=notes, words=words)
 
 
 def given_material(files: list[Path] | None, value: bytes | None) -> tuple[ValidationMaterial, tuple[str, ...]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from docbus.envelope.package import Package
+    from docbus.identity.pki.words import AuthorityWord
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.verification.checks import Check
     from docbus.verification.paths import Basis
@@ -129,6 +130,7 @@ class VerificationReport:
     trust: Trust
     findings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    words: tuple[AuthorityWord, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -145,6 +147,7 @@ class VerificationReport:
             "trust": self.trust._asdict(),
             "findings": list(self.findings),
             "notes": list(self.notes),
+            "rests_on": [asdict(word) for word in self.words],
         }
 
 
@@ -156,6 +159,7 @@ def report_of(
     *,
     opening: Package | VerificationError | None = None,
     notes: tuple[str, ...] = (),
+    words: tuple[AuthorityWord, ...] = (),
 ) -> VerificationReport:
     """Return the report on one verification.
 
@@ -166,8 +170,9 @@ def report_of(
         snapshot: The directory that the verifier was given.
         opening: What the opener returned or raised; None where it had nothing to open or no key was at hand.
         notes: Sentences to carry along, such as what the trust rests on.
+        words: The lists and responses on which C1.23 rests, if it passed.
     """
-    known = _Known.of(result, value)
+    known = _Known.of(result, value, words)
     outcomes = {**_first_part(result, manner, known), **_second_part(result, opening, known)}
     if isinstance(result, VerificationError) or isinstance(opening, VerificationError):
         verdict: Verdict = "invalid"
@@ -181,7 +186,8 @@ def report_of(
         subject=known.subject(proven=outcomes[checks.SENDER.number].result == "passed"),
         trust=Trust(snapshot.environment, snapshot.genesis.hex(), snapshot.position, snapshot.head.hex()),
         findings=result.findings if isinstance(result, Verified) else (),
-        notes=notes,
+        notes=(*notes, *(word.warning for word in words if word.warning is not None)),
+        words=words,
     )
 
 
@@ -270,21 +276,22 @@ class _Known(NamedTuple):
     envelope: Envelope | None
     statement: Statement | None
     verified: Verified | None
+    words: tuple[AuthorityWord, ...]
 
     @classmethod
-    def of(cls, result: Given, value: bytes | None) -> _Known:
+    def of(cls, result: Given, value: bytes | None, words: tuple[AuthorityWord, ...]) -> _Known:
         """Read as far as the bytes allow."""
         content = value or b""
         try:
             envelope = decode_envelope(content)
         except MalformedError:
-            return cls(content, None, None, None)
+            return cls(content, None, None, None, words)
         if isinstance(result, Verified):
-            return cls(content, envelope, result.statement, result)
+            return cls(content, envelope, result.statement, result, words)
         try:
-            return cls(content, envelope, decode_statement(envelope.payload_type, envelope.statement), None)
+            return cls(content, envelope, decode_statement(envelope.payload_type, envelope.statement), None, words)
         except (MalformedError, KeyError):
-            return cls(content, envelope, None, None)
+            return cls(content, envelope, None, None, words)
 
     @property
     def body(self) -> DocumentBody | ReceiptBody | StatusBody | None:
@@ -302,7 +309,7 @@ class _Known(NamedTuple):
         """Return what a passed check has found, or nothing where the title says it all."""
         found: dict[str, str] = {checks.SIZE.number: f"{len(self.value):,} bytes"}
         if self.envelope is not None:
-            found |= _envelope_details(self.envelope, self.verified)
+            found |= _envelope_details(self.envelope, self.verified, self.words)
         if self.statement is not None:
             found |= _statement_details(self.statement)
         return found.get(check.number, "")
@@ -336,7 +343,9 @@ class _Known(NamedTuple):
         )
 
 
-def _envelope_details(envelope: Envelope, verified: Verified | None) -> dict[str, str]:
+def _envelope_details(
+    envelope: Envelope, verified: Verified | None, words: tuple[AuthorityWord, ...]
+) -> dict[str, str]:
     first, proof = envelope.signatures[0], envelope.proof
     grant = None if verified is None else verified.grant
     basis = None if verified is None else verified.basis
@@ -345,13 +354,13 @@ def _envelope_details(envelope: Envelope, verified: Verified | None) -> dict[str
         checks.PAYLOAD_TYPE.number: envelope.payload_type,
         checks.CERTIFICATE.number: first.certificate.hex() + whose,
         checks.PROFILE.number: PROFILES[first.profile].name if first.profile in PROFILES else str(first.profile),
-        checks.PATH.number: "" if basis is None else _rests_on(basis),
+        checks.PATH.number: "" if basis is None else _rests_on(basis, words),
         checks.PROOF.number: f"statement {proof.index + 1} of {proof.tree_size} in its batch",
     }
 
 
-def _rests_on(basis: Basis) -> str:
-    named = ", ".join(f"{digest.hex()[:16]}…" for digest in basis.rests_on)
+def _rests_on(basis: Basis, words: tuple[AuthorityWord, ...]) -> str:
+    named = "; ".join(word.text for word in words) or ", ".join(f"{digest.hex()[:16]}…" for digest in basis.rests_on)
     return f"as of {format_time(basis.at_ms)}, by what its authority said in {named}"
 
 

@@ -9,8 +9,10 @@ import pytest
 from docbus.audit.evidence import Wanted, export_envelope, export_trust, find_envelope, verify_file
 from docbus.errors import AuditError, DirectoryError, UnknownAgencyError
 from docbus.identity.bundle import dump_bundle, load_bundle
+from docbus.identity.pki.material import ValidationMaterial, read_piece
 from docbus.transport.sqlite import SqliteTransport
 from tests.support.audit_exchange import CITY, COMMUNE, PROVINCE, Exchange, append
+from tests.support.pki import TestAuthority, ms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,3 +159,26 @@ async def test_trust_is_exported_as_a_bundle(tmp_path: Path) -> None:
         await transport.aclose()
 
     assert load_bundle(bundle, exchange.directory.genesis).position == 3
+
+
+def test_a_verdict_says_on_which_list_it_rests_and_whether_a_later_one_should_exist() -> None:
+    """An auditor who was given an old list gets the same verdict, and is told what that list cannot know."""
+    root = TestAuthority()
+    exchange = Exchange(authority=root, certified=(CITY,))
+    (posted,) = exchange.documents(CITY, PROVINCE, 1)
+    (self_made,) = exchange.documents(PROVINCE, CITY, 1)
+    material = ValidationMaterial([read_piece(root.revocations(ends=6))])
+    current, old = (
+        verify_file(posted.value, bundle_of(exchange), material=material, asked_at_ms=asked)
+        for asked in (ms(6), ms(6) + 1)
+    )
+    without = verify_file(self_made.value, bundle_of(exchange), material=material, asked_at_ms=ms(7))
+
+    assert ["valid"] * 3 == [current.verdict, old.verdict, without.verdict]
+    (detail,) = [check.detail for check in old.checks if check.id == "C1.23"]
+    assert "list 1 of CN=Root, made 2026-11-22T09:00:00.000Z, which speaks until 2026-11-29T09:00:00.000Z" in detail
+    assert not [note for note in (*current.notes, *without.notes) if "later" in note]
+    assert "list 1 of CN=Root speaks until 2026-11-29T09:00:00.000Z, so a later one should exist" in old.notes[-1]
+    assert [(1, False)] == [(one["number"], one["is_outdated"]) for one in current.to_json()["rests_on"]]
+    assert [(1, True)] == [(one["number"], one["is_outdated"]) for one in old.to_json()["rests_on"]]
+    assert [] == without.to_json()["rests_on"]

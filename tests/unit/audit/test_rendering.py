@@ -11,8 +11,11 @@ from docbus.audit.destroyed_keys import AuditedDestruction, DestroyedKeys
 from docbus.audit.rendering import MAX_ROWS, SHOWN_RANGES, tables, verdict_line
 from docbus.audit.report import AuditReport, ReplayReport, Unreadable, verdict_of
 from docbus.audit.time_stamps import DirectoryStamps
+from docbus.identity.pki.material import ValidationMaterial, read_piece
+from docbus.identity.pki.words import words_of
 from tests.support.audit_readings import A, B, Log, digest_of, document
 from tests.support.directory import NOW_MS
+from tests.support.pki import TestAuthority, ms
 
 NO_STAMPS = DirectoryStamps(
     tokens=0, passed=0, failed=0, indeterminate=0, entry=None, at=None, authority=None, reasons={}
@@ -34,6 +37,7 @@ def replayed(audit: AuditReport, **changed: Any) -> ReplayReport:
         "time_stamps": changed.get("time_stamps", NO_STAMPS),
         "destroyed_keys": changed.get("destroyed_keys", DestroyedKeys(records=(), unread=())),
         "unreadable": unreadable,
+        "words": changed.get("words", ()),
         "audit": audit,
     }
     return ReplayReport(**values)
@@ -172,6 +176,23 @@ def test_time_stamps_of_the_directory_are_told() -> None:
 def test_without_time_stamps_nothing_is_told() -> None:
     """An exchange that wishes none has no rows about them."""
     assert [] == [name for name, _ in tables(replayed(Log().report()))[0].rows if "stamp" in name]
+
+
+def test_the_words_of_authorities_are_shown_and_change_no_verdict() -> None:
+    """Each with its time; of those that should have a later one it is said, beside the verdict as well."""
+    root = TestAuthority()
+    material = ValidationMaterial([read_piece(root.revocations(ends=1)), read_piece(root.response(root.issue()))])
+    for asked, note in ((ms(0), ""), (ms(1) + 1, "a later one should exist")):
+        report = replayed(Log().report(), words=words_of(material.pieces, material, asked))
+        (table,) = [one for one in tables(report) if one.title == "What authorities have said of certificates"]
+
+        assert {
+            ("list 1 of CN=Root", "2026-11-22T09:00:00.000Z", "2026-11-24T09:00:00.000Z", note),
+            ("the response about certificate 1001", "2026-11-22T21:00:00.000Z", "2026-11-24T09:00:00.000Z", note),
+        } == set(table.rows)
+        assert bool(note) is ("2 lists or responses of authorities should have a later one" in verdict_line(report))
+        assert verdict_line(report).startswith("valid")
+        assert [1, None] == sorted((one["number"] for one in report.to_json()["rests_on"]), key=str)
 
 
 def test_destroyed_keys_are_told() -> None:

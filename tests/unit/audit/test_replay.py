@@ -16,11 +16,13 @@ from docbus.envelope.batch import StreamHead
 from docbus.envelope.envelope import decode_envelope, encode_envelope
 from docbus.errors import AuditError, BrokerUnavailableError, DirectoryError, TransportError, UnknownAgencyError
 from docbus.identity import entries
+from docbus.identity.pki.material import ValidationMaterial, read_piece
 from docbus.transport import topics
 from docbus.transport.port import NewRecord
 from docbus.transport.sqlite import SqliteTransport
 from tests.support.audit_exchange import AGENCIES, CITY, COMMUNE, PROVINCE, Exchange, Posted, append
 from tests.support.directory import NOW_MS, DirectoryBuilder, make_keys
+from tests.support.pki import TestAuthority, ms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,13 +87,13 @@ class Host:
 
 
 @asynccontextmanager
-async def host(path: Path) -> AsyncIterator[Host]:
+async def host(path: Path, exchange: Exchange | None = None) -> AsyncIterator[Host]:
     """Start a bus with the directory and inboxes of three agencies."""
     clock = StillClock()
     transport = SqliteTransport(path / "bus.db", clock)
     await transport.start()
     try:
-        exchange = Exchange()
+        exchange = exchange or Exchange()
         await exchange.found(transport)
         yield Host(transport, exchange, clock)
     finally:
@@ -590,3 +592,22 @@ async def test_topics_asked_about_at_once_are_bounded(tmp_path: Path, monkeypatc
         found = await Bounding(bus.transport, None, None)._for_all([str(number) for number in range(7)], ask)
 
     assert (7, 2) == (len(found), most)
+
+
+async def test_a_replay_says_on_whose_word_it_rests(tmp_path: Path) -> None:
+    """Of the lists that valid records needed, and no others; and which of them should have a later one."""
+    root = TestAuthority()
+    used, unused = root.revocations(number=3, ends=6), TestAuthority(name="Other").revocations()
+    material = ValidationMaterial(read_piece(one) for one in (used, unused))
+    async with host(tmp_path, Exchange(authority=root, certified=(CITY,))) as bus:
+        await bus.post(*bus.exchange.documents(CITY, PROVINCE, 2))
+        await bus.post(*bus.exchange.documents(PROVINCE, COMMUNE, 1))
+        found = await bus.replay(material=material)
+        bus.clock.now = ms(6) + 1
+        later = await bus.replay(material=material)
+        without = await bus.replay()
+
+    assert (3, 3, 1) == (found.audit.valid, later.audit.valid, without.audit.valid)
+    assert [(3, False)] == [(word.number, word.is_outdated) for word in found.words]
+    assert [(3, True)] == [(word.number, word.is_outdated) for word in later.words]
+    assert () == without.words
