@@ -102,18 +102,23 @@ def dead_letter_show(
 
 def _list(session: Session, kind: Kind, chosen: Selection, last: int, output: Form, *, settled: bool) -> None:
     from docbus.client.connect import agency_id, started_transport
+    from docbus.client.doctor.authorities import known_material
     from docbus.client.local import open_state
     from docbus.consumers.listing import Reader
     from docbus.consumers.selection import resolved
     from docbus.registry.follow import fetch_snapshot
+    from docbus.verification.paths import Paths
+    from docbus.verification.verifier import Verifier
 
     settings = session.settings()
+    known = known_material(settings.state)
 
     async def work() -> list[Listed]:
         async with started_transport(settings) as transport:
             snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
             with open_state(settings) as database:
-                reader = Reader(transport, database, agency_id(settings), snapshot)
+                verifier = Verifier(Paths(lambda: known))
+                reader = Reader(transport, database, agency_id(settings), snapshot, verifier)
                 return await reader.newest(kind, resolved(chosen, snapshot), last, settled=settled)
 
     records = session.run(work())
@@ -135,7 +140,10 @@ def _show(session: Session, where: str, number: int, output: Form, *, raw: bool,
     if raw or target is not None:
         write_file(session, target, record.value)
         return
-    report = checked(record.value, snapshot, record.owner)
+    from docbus.client.doctor.authorities import known_material
+
+    known = known_material(session.settings().state)
+    report = checked(record.value, snapshot, record.owner, material=known)
     if output is Form.JSON:
         write_json(_json(record) | {"headers": _headers(record), "now": report.to_json()})
         return

@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 MAX_FETCHED = 1024
 """Addresses that are asked in one round: lists of some authorities, and answers about agencies where there are none."""
+MAX_OWN = 8
+"""Addresses at which the doctor asks about an agency's own certificates, all at once: one or two are usual, and eight
+lists of the largest kind are 128 MiB."""
 EVERY_SECONDS = 3600.0
 """Seconds from one round to the next: authorities make a new list every day or every few hours."""
 AGAIN_SECONDS = 300.0
@@ -84,7 +87,10 @@ def wanted_of(snapshot: TrustSnapshot, own: str | None = None) -> Wanted:
 
 def wanted_of_own(snapshot: TrustSnapshot, agency: str) -> Wanted:
     """Return what is to be fetched for the certificates of one agency alone."""
-    return _wanted(issued_to(snapshot, agency), snapshot.authorities())
+    found = _wanted(issued_to(snapshot, agency), snapshot.authorities())
+    lists = found.lists[:MAX_OWN]
+    questions = found.questions[: MAX_OWN - len(lists)]
+    return Wanted(lists, questions, len(found.lists) + len(found.questions) - len(lists) - len(questions))
 
 
 def _wanted(certificates: Iterable[x509.Certificate], authorities: Authorities) -> Wanted:

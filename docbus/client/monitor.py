@@ -11,6 +11,7 @@ import structlog
 from docbus.client.metrics import Exposition
 from docbus.clock import format_time
 from docbus.errors import DocbusError
+from docbus.identity.pki.verdict import Outcome
 from docbus.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -98,9 +99,8 @@ class StandingLog:
             return
         self._said = code
         if standing is not None and code is not None:
-            log.warning(
-                "own_certificate_refused", agency=agency, outcome=standing.outcome, code=code, error=standing.text
-            )
+            event = "own_certificate_refused" if standing.outcome is Outcome.FAILED else "own_certificate_not_known"
+            log.warning(event, agency=agency, code=code, error=standing.text)
         else:
             log.info("own_certificate_passes", agency=agency)
 

@@ -175,7 +175,7 @@ class RedriveMethods(WorkingMethods):
         ]
 
     async def _candidates(self, action: Action, selection: Selection, where: Sequence[Kind]) -> list[Candidate]:
-        reader = Reader(self.transport, self.database, self.id, self.snapshot)
+        reader = Reader(self.transport, self.database, self.id, self.snapshot, self._verifier())
         listed = [one for kind in where for one in await reader.selected(kind, resolved(selection, self.snapshot))]
         if action == REDELIVER and len(where) > 1:
             # Of the quarantine only conflicts are meant, whatever else it holds.

@@ -41,14 +41,22 @@ class Reader:
         database: Where the acts in force are.
         agency: Canonical id of the agency.
         snapshot: The directory, to prove senders with.
+        verifier: Of nobody else; knows how certificates stand. One that knows nothing if left out.
     """
 
-    def __init__(self, transport: Transport, database: Database, agency: str, snapshot: TrustSnapshot) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        database: Database,
+        agency: str,
+        snapshot: TrustSnapshot,
+        verifier: Verifier | None = None,
+    ) -> None:
         self._transport = transport
         self._database = database
         self._agency = agency
         self._snapshot = snapshot
-        self._verifier = Verifier()
+        self._verifier = verifier or Verifier()
 
     async def newest(self, kind: Kind, selection: Selection, count: int, *, settled: bool) -> list[Listed]:
         """Return the newest records that are meant, the oldest of them first.

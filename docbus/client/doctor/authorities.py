@@ -79,6 +79,8 @@ async def own(
     if found is None:
         return []
     text = "; ".join([found.text, *(f"{uri} could not be asked: {why}" for uri, why in away)])
+    if wanted.left_out:
+        text += f"; {wanted.left_out:,} more addresses were not asked"
     if found.nobody_asks is not None:
         text += f"; nobody asks about this agency's own certificate: {found.nobody_asks}"
     if found.outcome is Outcome.FAILED:

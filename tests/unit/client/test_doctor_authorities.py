@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from docbus.client import collecting
 from docbus.client.doctor import authorities
 from docbus.client.doctor.authorities import known_material, lists
 from docbus.client.doctor.diagnosis import Outcome
@@ -208,3 +209,14 @@ async def test_what_an_authority_has_forgotten_is_told(tmp_path: Path) -> None:
     assert [] == before
     assert Outcome.WARNING is found.outcome
     assert "list 3 of CN=Root has forgotten that certificate 1001 was revoked" in found.found
+
+
+async def test_addresses_that_are_asked_about_the_own_certificate_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left out is told."""
+    monkeypatch.setattr(collecting, "MAX_OWN", 0)
+    ((found,), asked) = await _own(tmp_path, ROOT.revocations(), served=REVOKING)
+
+    assert [] == asked
+    assert "1 more addresses were not asked" in found.found

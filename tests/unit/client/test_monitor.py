@@ -68,8 +68,11 @@ def test_a_revoked_agency_is_told_once_and_when_it_is_over() -> None:
         for standing in (None, good, unknown, revoked, revoked, good, None):
             log.look(SENDER, standing)
 
-    assert ["revocation_unknown", "revoked_by_authority", None] == [line.get("code") for line in lines]
-    assert "own_certificate_passes" == lines[-1]["event"]
+    assert [
+        ("own_certificate_not_known", "revocation_unknown"),
+        ("own_certificate_refused", "revoked_by_authority"),
+        ("own_certificate_passes", None),
+    ] == [(line["event"], line.get("code")) for line in lines]
 
 
 async def looks(read: Any, stop: asyncio.Event) -> list[Any]:

@@ -7,11 +7,15 @@ from docbus.consumers.listing import Reader
 from docbus.consumers.selection import Selection
 from docbus.consumers.sinks.port import Reject
 from docbus.consumers.spans import READ_RECORDS
+from docbus.identity.pki.material import ValidationMaterial, read_piece
 from docbus.storage.database import Database
+from docbus.verification.paths import Paths
+from docbus.verification.verifier import Verifier
 from tests.support.acts import decide
-from tests.support.audit_exchange import CITY, COMMUNE
+from tests.support.audit_exchange import CITY, COMMUNE, Exchange
 from tests.support.directory import make_keys
 from tests.support.inbox import ME, Inbox
+from tests.support.pki import TestAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +26,11 @@ EVERYTHING = Selection(everything=True)
 
 
 @contextmanager
-def reader(inbox: Inbox) -> Iterator[Reader]:
+def reader(inbox: Inbox, verifier: Verifier | None = None) -> Iterator[Reader]:
     """Yield a reader of what an inbox has set aside."""
     database = Database.open(inbox.folder / "state.db", inbox.clock)
     try:
-        yield Reader(inbox.bus, database, ME, inbox.exchange.snapshot)
+        yield Reader(inbox.bus, database, ME, inbox.exchange.snapshot, verifier)
     finally:
         database.close()
 
@@ -46,6 +50,24 @@ async def test_proven_and_claimed_senders_are_told_apart(inbox: Inbox) -> None:
     assert [(CITY, "H26-00001", True), (COMMUNE, ".20-00001", False), ("vn:H99", None, False)] == [
         (one.sender, one.document_id, one.proven) for one in found
     ]
+
+
+async def test_a_sender_with_a_certificate_of_an_authority_is_proven_by_its_word(inbox: Inbox) -> None:
+    """Without a list nothing shows that the key was its sender's, as everywhere."""
+    root = TestAuthority()
+    inbox.exchange = Exchange(authority=root, certified=(CITY,))
+    material = ValidationMaterial([read_piece(root.revocations())])
+    await inbox.post(*inbox.exchange.documents(CITY, ME, 1))
+    strange = make_keys(ME).encryption_key.decrypter()
+    await inbox.receive(decrypters=[strange], verifier=Verifier(Paths(lambda: material)))
+
+    proven = []
+    for known in (None, Verifier(Paths(lambda: material))):
+        with reader(inbox, known) as listing:
+            (found,) = await listing.selected("quarantine", EVERYTHING)
+        proven.append((found.sender, found.proven))
+
+    assert [(CITY, False), (CITY, True)] == proven
 
 
 async def test_newest_open_ones_are_found_behind_many_settled(inbox: Inbox) -> None:
