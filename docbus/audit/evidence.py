@@ -17,8 +17,9 @@ from docbus.identity.bundle import dump_bundle, load_bundle
 from docbus.identity.pki.material import NOTHING_KNOWN
 from docbus.registry.follow import fetch_directory
 from docbus.transport import topics
+from docbus.verification.outcomes import Manner
 from docbus.verification.paths import Paths
-from docbus.verification.report import Manner, report_of
+from docbus.verification.report import report_of
 from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from docbus.identity.pki.material import ValidationMaterial
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
-    from docbus.verification.report import Given, VerificationReport
+    from docbus.verification.report import VerificationReport
+    from docbus.verification.subject import Given
 
 
 class Wanted(NamedTuple):
@@ -121,6 +123,7 @@ def verify_file(
     recipient: str | None = None,
     material: ValidationMaterial = NOTHING_KNOWN,
     known_at_ms: int | None = None,
+    now_ms: int = 0,
 ) -> VerificationReport:
     """Verify one envelope without a broker, as an auditor.
 
@@ -132,6 +135,8 @@ def verify_file(
         recipient: Code or id of the agency in whose inbox it was found, if that is known.
         material: What authorities say of the certificates that they have issued.
         known_at_ms: When the envelope was there for sure, milliseconds since 1970 UTC.
+        now_ms: Milliseconds since 1970 UTC, to say whether the key has ended since; if it is before the time of the
+            directory's last entry, that counts.
 
     Raises:
         AuditError: Bundle or envelope cannot be read as such, so nothing can be said.
@@ -150,7 +155,8 @@ def verify_file(
     except (VerificationError, IndeterminateError) as error:
         result = error
     notes = _trust_notes(snapshot, pinned=genesis is not None)
-    return report_of(result, envelope, Manner(live=False, recipient=owner, record=False), snapshot, notes=notes)
+    manner = Manner(live=False, recipient=owner, record=False)
+    return report_of(result, envelope, manner, snapshot, notes=notes, now_ms=now_ms).by_word(known_at_ms)
 
 
 def _trust(bundle: bytes, genesis: bytes | None) -> TrustSnapshot:
