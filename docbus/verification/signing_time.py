@@ -101,8 +101,9 @@ class SigningTime:
     key_ended: KeyEnd | None = None
 
     def by_time_stamp(self, at_ms: int, authority: str | None) -> Self:
-        """Return the same with a time stamp that was verified."""
-        return replace(self, rests_on="time_stamp", at_ms=at_ms, authority=authority)
+        """Return the same with a time stamp that was verified, unless only the word that is there shows more."""
+        stamped = replace(self, rests_on="time_stamp", at_ms=at_ms, authority=authority)
+        return self if self.before_the_end and not stamped.before_the_end else stamped
 
     def by_word(self, at_ms: int) -> Self:
         """Return the same with a time that the reader believes."""

@@ -141,9 +141,15 @@ def _envelope_details(envelope: Envelope, verified: Verified | None) -> dict[str
         checks.PAYLOAD_TYPE.number: envelope.payload_type,
         checks.CERTIFICATE.number: first.certificate.hex() + whose,
         checks.PROFILE.number: PROFILES[first.profile].name if first.profile in PROFILES else str(first.profile),
+        checks.AUTHORITY.number: "" if verified is None else _authority(verified),
         checks.PATH.number: "" if basis is None else _rests_on(basis),
         checks.PROOF.number: f"statement {proof.index + 1} of {proof.tree_size} in its batch",
     }
+
+
+def _authority(verified: Verified) -> str:
+    at = verified.statement.head.directory_position
+    return f"under directory entry {at}, and the key was granted by entry {verified.grant.granted_at}"
 
 
 def _rests_on(basis: Basis) -> str:

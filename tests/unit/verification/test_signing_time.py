@@ -112,6 +112,14 @@ def test_only_a_time_stamp_from_before_the_end_proves_it(after_ms: int, proven: 
     assert "by the time stamp of CN=TSA" in found.text
 
 
+def test_a_time_stamp_from_after_the_end_does_not_replace_a_word_from_before() -> None:
+    """What the reader believes about the time before the end stays what the verdict rests on."""
+    given = SigningTime(rests_on="claimed", at_ms=NOW_MS, key_ended=RETIRED).by_word(NOW_MS + 1)
+
+    assert given.by_time_stamp(NOW_MS + DAY_MS + 1, "CN=TSA") is given
+    assert given.by_time_stamp(NOW_MS + DAY_MS, "CN=TSA").rests_on == "time_stamp"
+
+
 def test_a_backdated_statement_of_a_retired_key_is_valid_and_said_to_be_claimed() -> None:
     """Made with the old key after its rotation, under an entry before: the verdict names the end of the key."""
     letter = write_document(world(), "backdated")
