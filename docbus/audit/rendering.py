@@ -88,6 +88,9 @@ def verdict_line(report: ReplayReport) -> str:
         )
     if report.unreadable:
         reasons.append(f"{len(report.unreadable):,} topics not read to the end")
+    claimed = audit.signing_times["claimed_and_key_ended"]
+    if claimed:
+        reasons.append(f"{claimed:,} statements made before the end of their keys by their senders' word alone")
     head = f"{report.verdict}: {audit.records:,} records, {audit.valid:,} valid"
     return f"{head}; {'; '.join(reasons)}" if reasons else head
 

@@ -427,6 +427,7 @@ async def test_statements_of_keys_that_have_ended_are_counted_and_listed(tmp_pat
     )
     titles = [table.title for table in tables(report)]
     assert any("rests on the sender's word alone" in title for title in titles)
+    assert "valid; 2 statements made before the end of their keys by" in verdict_line(report)
     assert report.to_json()["ended_keys"][0]["why"] == "retired"
 
 
