@@ -326,8 +326,7 @@ class DirectoryReplay:
         if self.position < 0:
             raise DirectoryError(
                 "the directory is empty: it has no entry 0",
-                hint="Check the address of the bus: an exchange has its first entry from `docbus registrar init` on; if"
-                " it had entries, ask the registrar and whoever runs the brokers who took them away.",
+                hint="Check the address of the bus, or ask the registrar who took the entries away.",
             )
         if head is None or genesis is None:
             raise DirectoryError(f"the directory has no entry {at}, its last one is {self.position}")
