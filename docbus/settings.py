@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.functional_validators import AfterValidator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -28,8 +29,9 @@ from typing_extensions import override
 from docbus.documents.calendar import WorkingCalendar
 from docbus.documents.deadlines import Deadlines, Stage
 from docbus.errors import ConfigurationError
+from docbus.identity.time_stamps.der import checked_identifier
 from docbus.limits import MAX_PARTS, PART_BYTES
-from docbus.transport.time_stamps import checked_address
+from docbus.transport.time_stamps import MAX_FALLBACKS, wished_address
 from docbus.transport.topics import CONTENT_RETENTION_MS, DAY_MS
 
 FILE_NAME = "docbus.toml"
@@ -255,21 +257,19 @@ class MetricsSettings(_Table):
         return self
 
 
-class TimeStampSettings(_Table):
-    """Which time-stamping authority is asked (RFC 3161), whom to believe about its answers, and how often."""
+class TimeStampAuthoritySettings(_Table):
+    """One time-stamping authority: where it is, whom to believe about its answers, and which policy to ask for."""
 
-    url: str
+    url: Annotated[str, AfterValidator(wished_address)]
     anchor: Path
-    interval_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 60
-    policy: Annotated[str, Field(pattern=r"^[0-2](\.\d{1,20}){1,30}$")] | None = None
+    policy: Annotated[str, AfterValidator(checked_identifier)] | None = None
 
-    @field_validator("url")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        try:
-            return checked_address(value)
-        except ConfigurationError as error:
-            raise ValueError(error.text) from error
+
+class TimeStampSettings(TimeStampAuthoritySettings):
+    """Which time-stamping authorities are asked (RFC 3161), in which order, and how often."""
+
+    interval_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 60
+    fallback: Annotated[tuple[TimeStampAuthoritySettings, ...], Field(max_length=MAX_FALLBACKS)] = ()
 
 
 class _Environment(EnvSettingsSource):

@@ -17,7 +17,7 @@ from docbus.envelope.statement import DocumentBody
 from docbus.errors import IndeterminateError, VerificationError
 from docbus.identity.pki.material import NOTHING_KNOWN, ValidationMaterial, read_piece
 from docbus.identity.snapshot import DirectoryReplay
-from docbus.verification.checks import AUTHORITY_CODES, AUTHORITY_UNFIT, CHECKS, PATH_CODES
+from docbus.verification.checks import AUTHORITY_CODES, AUTHORITY_UNFIT, CERTIFICATE_CODES, CHECKS, PATH_CODES
 from docbus.verification.opening import Opener
 from docbus.verification.parts import WantedContent, check_part, check_whole, claimed_part, open_checked
 from docbus.verification.paths import Paths
@@ -206,6 +206,7 @@ def test_every_check_has_a_vector() -> None:
     """Each check and each authority code fails in at least one vector."""
     met = {(_expected(name)["step"], _expected(name)["code"]) for name in FAILING}
     demanded = {(check.number, check.code) for check in CHECKS}
+    demanded |= {("C1.04", code) for code in CERTIFICATE_CODES}
     demanded |= {("C1.19", code) for code in AUTHORITY_CODES}
     # No authority that does not keep its profile comes into the directory; see tests/unit/identity/pki/test_path.py.
     demanded |= {("C1.23", code) for code in PATH_CODES if code != AUTHORITY_UNFIT}

@@ -13,6 +13,7 @@ statements              41 for each position of a stream, in blocks of 64 (diges
 receipts                32 for each range that was recomputed and found right; about 500 while statements are awaited
 documents               about 160 for each document id and revision, however many recipients it has
 statuses                about 200 for each
+certificates            about 100 for each one that signed
 holes, forks, failures  one entry for each; findings are counted exactly, and kept up to a limit
 ======================  =====================================================================================
 

@@ -17,6 +17,8 @@ from docbus.audit.report import (
     StreamSummary,
 )
 from docbus.audit.scope import Scope, called
+from docbus.audit.signing_times import MAX_ENDED_KEYS, ended_keys, signing_times
+from docbus.verification.checks import NOT_KNOWN_YET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +61,7 @@ class Assembly:
         for journey in journeys:
             self._impossible(journey)
         counts = reducer.inbox_counts
+        ended = ended_keys(reducer)
         return AuditReport(
             records=sum(count.records for count in counts),
             bytes=sum(count.bytes for count in counts),
@@ -74,6 +77,9 @@ class Assembly:
             refused=tuple(self._receipts.refused),
             statuses={f"{code:02}": number for code, number in sorted(reducer.statuses.codes.items())},
             document_statuses=tuple(_status(journey) for journey in journeys[:MAX_DOCUMENTS]),
+            not_known_yet=reducer.indeterminate[NOT_KNOWN_YET],
+            signing_times=signing_times(ended, reducer),
+            ended_keys=ended[:MAX_ENDED_KEYS],
             finding_counts=dict(sorted(self.findings.counts.items())),
             findings=self.findings.sorted(),
         )

@@ -18,8 +18,9 @@ from docbus.identity.pki.material import NOTHING_KNOWN
 from docbus.identity.pki.words import words_of
 from docbus.registry.follow import fetch_directory
 from docbus.transport import topics
+from docbus.verification.outcomes import Manner
 from docbus.verification.paths import Paths
-from docbus.verification.report import Manner, report_of
+from docbus.verification.report import report_of
 from docbus.verification.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from docbus.identity.pki.words import AuthorityWord
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
-    from docbus.verification.report import Given, VerificationReport
+    from docbus.verification.report import VerificationReport
+    from docbus.verification.subject import Given
 
 
 class Wanted(NamedTuple):
@@ -123,7 +125,7 @@ def verify_file(
     recipient: str | None = None,
     material: ValidationMaterial = NOTHING_KNOWN,
     known_at_ms: int | None = None,
-    asked_at_ms: int | None = None,
+    now_ms: int = 0,
 ) -> VerificationReport:
     """Verify one envelope without a broker, as an auditor.
 
@@ -135,7 +137,8 @@ def verify_file(
         recipient: Code or id of the agency in whose inbox it was found, if that is known.
         material: What authorities say of the certificates that they have issued.
         known_at_ms: When the envelope was there for sure, milliseconds since 1970 UTC.
-        asked_at_ms: Now, likewise: the report says which lists should have a later one by then; of none if left out.
+        now_ms: Milliseconds since 1970 UTC: the report says whether the key has ended since, for which the time of the
+            directory's last entry counts if it is later, and which lists should have a later one by then.
 
     Raises:
         AuditError: Bundle or envelope cannot be read as such, so nothing can be said.
@@ -153,12 +156,13 @@ def verify_file(
             envelope, key=None, recipient=owner, snapshot=snapshot, known_at_ms=known_at_ms
         )
         if result.basis is not None:
-            words = words_of(result.basis.rests_on, material, asked_at_ms or 0)
+            words = words_of(result.basis.rests_on, material, now_ms)
     except (VerificationError, IndeterminateError) as error:
         result = error
     notes = _trust_notes(snapshot, pinned=genesis is not None)
     manner = Manner(live=False, recipient=owner, record=False)
-    return report_of(result, envelope, manner, snapshot, notes=notes, words=words)
+    report = report_of(result, envelope, manner, snapshot, notes=notes, words=words, now_ms=now_ms)
+    return report.by_word(known_at_ms)
 
 
 def _trust(bundle: bytes, genesis: bytes | None) -> TrustSnapshot:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.statement import decode_statement
 from docbus.errors import IndeterminateError, VerificationError
+from docbus.verification.checks import NOT_KNOWN_YET
 from docbus.wire.pae import leaf_digest
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ Outcome = Literal["valid", "failed", "indeterminate"]
 class Reading(NamedTuple):
     """What a record is worth.
 
-    ``statement`` and its ``digest`` are there unless the record failed: an indeterminate one has passed the signature,
-    so its place in its stream is known, and only whether its key still had authority is not. ``rests_on`` has the
-    SHA-256 of each revocation list and response that a valid one needed.
+    ``statement`` and its ``digest`` are there if the signature is proven: then the statement's place in its stream is
+    known, and of an indeterminate one only whether its key still had authority is not. ``rests_on`` has the SHA-256 of
+    each revocation list and response that a valid one needed.
     """
 
     outcome: Outcome
@@ -52,6 +53,9 @@ def read_record(
     except VerificationError as error:
         return Reading("failed", None, b"", (), error.code, error.text)
     except IndeterminateError as error:
+        if error.code == NOT_KNOWN_YET:
+            # Anybody may have made it, so it takes no place in the stream of the sender that it names.
+            return Reading("indeterminate", None, b"", (), error.code, error.text)
         envelope = decode_envelope(value or b"")
         statement = decode_statement(envelope.payload_type, envelope.statement)
         digest = leaf_digest(envelope.payload_type.encode(), envelope.statement)

@@ -70,11 +70,15 @@ class Reducer:
         inboxes: Everything that will be read.
         snapshot: The directory, read to its end.
         as_of_ms: Time against which the age of statements is measured, milliseconds since 1970 UTC.
+
+    Attributes:
+        signed_with: Digest of a certificate to the number of statements that are valid under it, each counted once.
     """
 
     def __init__(self, inboxes: Inboxes, snapshot: TrustSnapshot, *, as_of_ms: int) -> None:
         self.inboxes = inboxes
         self.snapshot = snapshot
+        self.as_of_ms = as_of_ms
         self._old_before = as_of_ms - RECEIPT_GRACE_MS
         self.numbers: dict[StreamId, int] = {}
         self.ids: list[StreamId] = []
@@ -90,6 +94,7 @@ class Reducer:
         self._remark_counts: Counter[str] = Counter()
         self.inbox_counts = [InboxCount() for _ in inboxes.all]
         self.sender_counts: dict[str, SenderCount] = {}
+        self.signed_with: Counter[bytes] = Counter()
         self._waiting: set[StreamId] = set()
         self._grown: set[StreamId] = set()
 
@@ -159,6 +164,7 @@ class Reducer:
         """Take in what a statement says beyond its position, the first time it is met."""
         head, body, sequence = statement.head, statement.body, statement.position.sequence
         count = self.sender_counts[head.sender]
+        self.signed_with[head.certificate] += 1
 
         def remark(kind: Kind, text: str) -> None:
             self._remark(Remark(kind, number, sequence, reading.digest, text))

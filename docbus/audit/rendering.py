@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from docbus.audit.destroyed_keys import AuditedDestruction
     from docbus.audit.findings import Finding
-    from docbus.audit.report import ReplayReport, StreamSummary
+    from docbus.audit.report import AuditReport, ReplayReport, StreamSummary
     from docbus.audit.time_stamps import DirectoryStamps
 
 MAX_ROWS = 50
@@ -40,6 +40,7 @@ def tables(report: ReplayReport) -> tuple[Table, ...]:
         _totals(report),
         _senders(report),
         _streams(report),
+        _ended_keys(report),
         _table(
             "Records that failed or could not be decided",
             ("place", "outcome", "code", "what"),
@@ -85,13 +86,22 @@ def verdict_line(report: ReplayReport) -> str:
     missing = sum(stream.missing for stream in audit.streams)
     if missing:
         reasons.append(f"{missing:,} statements missing")
-    if audit.indeterminate:
-        reasons.append(f"{sum(audit.indeterminate.values()):,} records indeterminate")
+    undecided = sum(audit.indeterminate.values()) - audit.not_known_yet
+    if undecided:
+        reasons.append(f"{undecided:,} records indeterminate")
+    if audit.not_known_yet:
+        reasons.append(
+            f"{audit.not_known_yet:,} records that name an entry behind the end of the directory,"
+            f" {report.directory_position}, whose certificates it does not know"
+        )
     if report.unreadable:
         reasons.append(f"{len(report.unreadable):,} topics not read to the end")
     outdated = sum(word.is_outdated for word in report.words)
     if outdated:
         reasons.append(f"{outdated:,} lists or responses of authorities should have a later one")
+    claimed = audit.signing_times["claimed_and_key_ended"]
+    if claimed:
+        reasons.append(f"{claimed:,} statements made before the end of their keys by their senders' word alone")
     head = f"{report.verdict}: {audit.records:,} records, {audit.valid:,} valid"
     return f"{head}; {'; '.join(reasons)}" if reasons else head
 
@@ -109,6 +119,8 @@ def _totals(report: ReplayReport) -> Table:
         ("valid", f"{audit.valid:,}"),
         *((f"failed: {code}", f"{number:,}") for code, number in audit.failed.items()),
         *((f"indeterminate: {code}", f"{number:,}") for code, number in audit.indeterminate.items()),
+        ("signed when, by its sender's word", f"{audit.signing_times['claimed']:,}"),
+        *_ended(audit),
         ("documents", f"{audit.documents:,}"),
         ("streams", f"{len(streams):,}"),
         ("statements missing", f"{sum(stream.missing for stream in streams):,}"),
@@ -132,6 +144,29 @@ def _time_stamps(found: DirectoryStamps) -> list[tuple[str, str]]:
         text = f"{found.entry} existed at latest at {format_time(found.at)} by {found.authority}"
         rows += [("time stamps: passed", f"{found.passed:,}"), ("time-stamped to entry", text)]
     return rows
+
+
+def _ended(audit: AuditReport) -> list[tuple[str, str]]:
+    number = audit.signing_times["claimed_and_key_ended"]
+    return [("  of these, key ended since", f"{number:,}")] if number else []
+
+
+def _ended_keys(report: ReplayReport) -> Table:
+    return _table(
+        "Keys that have ended since: that what they signed was made before rests on the sender's word alone",
+        ("agency", "certificate", "statements", "ended at", "what ended it", "entry"),
+        [
+            (
+                key.agency,
+                f"{key.certificate[:16]}…",
+                f"{key.statements:,}",
+                format_time(key.at),
+                key.why,
+                "" if key.entry is None else str(key.entry),
+            )
+            for key in report.audit.ended_keys
+        ],
+    )
 
 
 def _senders(report: ReplayReport) -> Table:

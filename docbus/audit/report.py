@@ -127,6 +127,27 @@ class RejectedRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndedKey:
+    """A key that has ended since, and under which statements are valid by their sender's own word for their time.
+
+    Attributes:
+        agency: Canonical id.
+        certificate: Digest of the certificate, in hex.
+        statements: Valid statements under it.
+        why: What ended it: ``retired``, ``overlap_ended``, ``expired``, ``agency_closed`` or ``agency_suspended``.
+        at: When, milliseconds since 1970 UTC.
+        entry: Directory entry that did; None for the end of a certificate.
+    """
+
+    agency: str
+    certificate: str
+    statements: int
+    why: str
+    at: int
+    entry: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentStatus:
     """What one recipient reported of one document; ``impossible`` are indexes into ``codes``."""
 
@@ -157,6 +178,12 @@ class AuditReport:
         refused: The first of those.
         statuses: Code to number of business statuses.
         document_statuses: The first documents with statuses.
+        not_known_yet: Records among the indeterminate ones that name an entry behind the end of the directory, and
+            whose certificate it does not know: nothing is proven of them, and they are part of no stream.
+        signing_times: On what the time of valid statements rests, to their number: ``claimed`` by the sender alone, and
+            among those ``claimed_and_key_ended``, whose key has ended since. A replay knows nothing better: evidence of
+            a time stamp is asked of a single document.
+        ended_keys: The keys of the latter, those with the most statements first.
         finding_counts: Kind to number of findings.
         findings: The first of each kind, the gravest kinds first.
     """
@@ -175,6 +202,9 @@ class AuditReport:
     refused: tuple[RefusedStatement, ...]
     statuses: dict[str, int]
     document_statuses: tuple[DocumentStatus, ...]
+    not_known_yet: int
+    signing_times: dict[str, int]
+    ended_keys: tuple[EndedKey, ...]
     finding_counts: dict[str, int]
     findings: tuple[Finding, ...]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from docbus.envelope.envelope import decode_envelope
 from docbus.envelope.stamped_batch import batch_digest_of
+from docbus.envelope.statement import decode_statement
 from docbus.errors import AuditError, MalformedError
 from docbus.identity.time_stamps.log import carried_stamps, judge_carried
 from docbus.identity.time_stamps.stamped import stamped_batches
@@ -122,9 +123,20 @@ def judge_envelope(
         policy: The only policy to accept; None for any.
     """
     try:
-        stamped = evidence.stamped(batch_digest_of(decode_envelope(value)))
+        envelope = decode_envelope(value)
+        head = decode_statement(envelope.payload_type, envelope.statement).head
+        stamped = evidence.stamped(batch_digest_of(envelope))
     except MalformedError as error:
         return Verdict(outcome=Outcome.FAILED, reason=Reason.IMPRINT, text=error.text, stamp=None)
+    except KeyError:
+        text = "the envelope is of a type that is none of a statement"
+        return Verdict(outcome=Outcome.FAILED, reason=Reason.IMPRINT, text=text, stamp=None)
+    if (evidence.environment, evidence.agency) != (head.environment, head.sender):
+        text = (
+            f"the evidence is about batches of {evidence.agency} in {evidence.environment};"
+            f" the statement is of {head.sender} in {head.environment}"
+        )
+        return Verdict(outcome=Outcome.FAILED, reason=Reason.OWNER, text=text, stamp=None)
     if stamped is None:
         text = "the path in the evidence has not the length that index and count demand"
         return Verdict(outcome=Outcome.FAILED, reason=Reason.IMPRINT, text=text, stamp=None)

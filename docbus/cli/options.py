@@ -147,6 +147,9 @@ class Moment(NamedTuple):
     milliseconds: int
 
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
 def parse_time(text: str) -> int:
     """Return milliseconds since 1970 of a time such as ``2026-11-23T09:00:00Z``, or of a day, which begins in UTC.
 
@@ -154,7 +157,7 @@ def parse_time(text: str) -> int:
         BadParameter: It is none, or does not say in which time zone.
     """
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        if _DAY.fullmatch(text):
             moment = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
         else:
             moment = datetime.fromisoformat(text)
@@ -163,6 +166,30 @@ def parse_time(text: str) -> int:
     if moment.tzinfo is None:
         raise typer.BadParameter(f"{text!r} does not say in which time zone; add Z for UTC, or +07:00")
     return int(moment.timestamp() * 1000)
+
+
+def parse_known_at(text: str, now_ms: int) -> int:
+    """Return milliseconds since 1970 of a time at which something was there for sure.
+
+    A day alone is refused: its beginning would be too early for most of what came in it, and where it ends depends on
+    the time zone.
+
+    Args:
+        text: As for :func:`parse_time`, with a time of day.
+        now_ms: Milliseconds since 1970 UTC.
+
+    Raises:
+        BadParameter: It is no such time, or has not come yet.
+    """
+    if _DAY.fullmatch(text):
+        raise typer.BadParameter(
+            f"{text!r} is a day, and --known-at needs a time: {text}T23:59:59Z for its end in UTC,"
+            f" {text}T23:59:59+07:00 for its end in Vietnam"
+        )
+    known_at = parse_time(text)
+    if known_at > now_ms:
+        raise typer.BadParameter(f"{text!r} has not come yet; --known-at is when the envelope was there already")
+    return known_at
 
 
 _AGE = re.compile(r"([0-9]{1,9})([smhd])")

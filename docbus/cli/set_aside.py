@@ -12,7 +12,7 @@ from docbus.cli.examples import examples
 from docbus.cli.export import write_file
 from docbus.cli.output import Form, line, pairs, plain, table, when, write_json
 from docbus.cli.session import Session, begin
-from docbus.cli.verify import checked, show_report
+from docbus.cli.verify import Asked, checked, show_report
 
 if TYPE_CHECKING:
     from docbus.consumers.listed import Kind, Listed
@@ -136,14 +136,16 @@ def _list(session: Session, kind: Kind, chosen: Selection, last: int, output: Fo
 
 
 def _show(session: Session, where: str, number: int, output: Form, *, raw: bool, target: Path | None) -> None:
+    from docbus.clock import SystemClock
+
     record, snapshot = _fetch(session, where, number)
     if raw or target is not None:
         write_file(session, target, record.value)
         return
     from docbus.client.doctor.authorities import known_material
 
-    known = known_material(session.settings().state)
-    report = checked(record.value, snapshot, record.owner, material=known)
+    asked = Asked(SystemClock().now_ms(), known_material(session.settings().state))
+    report = checked(record.value, snapshot, record.owner, asked=asked)
     if output is Form.JSON:
         write_json(_json(record) | {"headers": _headers(record), "now": report.to_json()})
         return

@@ -8,7 +8,7 @@ import typer
 
 from docbus.cli import options, stamps
 from docbus.cli.examples import examples
-from docbus.cli.exits import code_of
+from docbus.cli.exits import ExitCode, code_of
 from docbus.cli.output import Form, line, pairs, plain, table, when, write_json
 from docbus.cli.session import begin
 
@@ -44,6 +44,7 @@ def status(context: typer.Context, *, output: options.Output = Form.TEXT) -> int
     """Show what waits, what is missing, and what was set aside.
 
     Works without the brokers too, then without lag and directory, and with exit code 5.
+    The exit code is 1 if the directory cannot be followed, or is not the one that was seen before.
     In a registrar's folder it shows the directory, and whether that is time-stamped.
     """
     session = begin(context)
@@ -65,7 +66,10 @@ def status(context: typer.Context, *, output: options.Output = Form.TEXT) -> int
         _show(found)
     else:
         _show_registrar(found)
-    return 0 if found.trouble is None else code_of(found.trouble)
+    if found.trouble is not None:
+        return code_of(found.trouble)
+    contradicted = isinstance(found, AgencyStatus) and found.directory_trouble is not None
+    return ExitCode.FAILED if contradicted else ExitCode.OK
 
 
 def _show_registrar(found: RegistrarStatus) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -54,7 +55,9 @@ def verify(
     known_at: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="When it was there for sure, by evidence that you believe, such as its recipient's."
+            metavar="TIME",
+            help="When it was there for sure, by evidence that you believe, such as its recipient's;"
+            " with time of day and zone.",
         ),
     ] = None,
     output: options.Output = Form.TEXT,
@@ -63,14 +66,18 @@ def verify(
 
     Every numbered check is listed with its outcome. Whether a key might sign is asked of the directory at the entry
     that the statement was made under, and later revocations are taken into account.
+    Where the trust bundle ends before that entry and does not know the certificate, the verdict is indeterminate.
     With --time-stamp and --anchor it is said, too, by when it was signed at latest, and the exit code is 1 if that is
-    wrong and 3 if it cannot be decided.
+    wrong and 3 if it cannot be decided. Without, when it was signed rests on its sender's own word.
     """
     session = begin(context, verifying=True)
+    from docbus.clock import SystemClock
     from docbus.errors import MalformedError
     from docbus.identity.bundle import MAX_BUNDLE_BYTES, load_bundle
     from docbus.limits import MAX_ENVELOPE_BYTES
 
+    now_ms = SystemClock().now_ms()
+    time = None if known_at is None else options.parse_known_at(known_at, now_ms)
     pinned, source = _pinned(session, genesis)
     bundle = _read(trust, MAX_BUNDLE_BYTES)
     try:
@@ -81,20 +88,41 @@ def verify(
     owner = None if recipient is None else snapshot.resolve(recipient)
     note = f"trust rests on the genesis {snapshot.genesis.hex()}, {source}"
     known, notes = given_material(material, value)
-    time = None if known_at is None else options.parse_time(known_at)
-    report = checked(value, snapshot, owner, (note, *notes), material=known, known_at_ms=time)
+    asked = Asked(now_ms, known, time)
+    report = checked(value, snapshot, owner, (note, *notes), asked=asked)
     times = verify_stamps.judged(
         value, snapshot, report, folder=time_stamp, anchors=options.anchors_of(anchor), policy=policy
     )
-    proven = verify_stamps.proven_at(times) if time is None else None
-    if proven is not None:
-        told = f"its authority's word is asked for {when(proven)}, by which it was signed as its time stamp shows"
-        report = checked(value, snapshot, owner, (note, *notes, told), material=known, known_at_ms=proven)
+    proof = verify_stamps.proof(times)
+    if proof is not None:
+        if time is None:
+            at = when(proof.time_ms)
+            told = f"its authority's word is asked for {at}, by which it was signed as its time stamp shows"
+            asked = asked._replace(known_at_ms=proof.time_ms)
+            report = checked(value, snapshot, owner, (note, *notes, told), asked=asked)
+        report = report.by_time_stamp(proof.time_ms, proof.authority)
+    elif time is not None and report.signing_time is not None and report.signing_time.rests_on == "claimed":
+        told = "the time of --known-at is before the one that the statement names as its own, so it shows nothing"
+        report = replace(report, notes=(*report.notes, told))
     if output is Form.JSON:
         write_json(report.to_json() | verify_stamps.to_json(times))
     else:
         show_report(report, verify_stamps.lines(times))
     return verify_stamps.exit_code(report.exit_code, times)
+
+
+class Asked(NamedTuple):
+    """What is given beside envelope and directory.
+
+    Attributes:
+        now_ms: Milliseconds since 1970 UTC.
+        material: What authorities say of certificates; None for nothing.
+        known_at_ms: When the envelope was there for sure; None where nobody says so.
+    """
+
+    now_ms: int
+    material: ValidationMaterial | None = None
+    known_at_ms: int | None = None
 
 
 def checked(
@@ -103,31 +131,32 @@ def checked(
     recipient: str | None,
     notes: tuple[str, ...] = (),
     *,
-    material: ValidationMaterial | None = None,
-    known_at_ms: int | None = None,
+    asked: Asked,
 ) -> VerificationReport:
     """Return what an auditor's verification says of an envelope's bytes."""
-    from docbus.clock import SystemClock
     from docbus.errors import IndeterminateError, VerificationError
     from docbus.identity.pki.material import NOTHING_KNOWN
     from docbus.identity.pki.words import words_of
+    from docbus.verification.outcomes import Manner
     from docbus.verification.paths import Paths
-    from docbus.verification.report import Given, Manner, report_of
+    from docbus.verification.report import report_of
+    from docbus.verification.subject import Given
     from docbus.verification.verifier import Verifier
 
-    known = material or NOTHING_KNOWN
+    known = asked.material or NOTHING_KNOWN
     words: tuple[AuthorityWord, ...] = ()
     result: Given
     try:
         result = Verifier(Paths(lambda: known)).verify_recorded(
-            value, key=None, recipient=recipient, snapshot=snapshot, known_at_ms=known_at_ms
+            value, key=None, recipient=recipient, snapshot=snapshot, known_at_ms=asked.known_at_ms
         )
         if result.basis is not None:
-            words = words_of(result.basis.rests_on, known, SystemClock().now_ms())
+            words = words_of(result.basis.rests_on, known, asked.now_ms)
     except (VerificationError, IndeterminateError) as error:
         result = error
     manner = Manner(live=False, recipient=recipient, record=False)
-    return report_of(result, value, manner, snapshot, notes=notes, words=words)
+    report = report_of(result, value, manner, snapshot, notes=notes, words=words, now_ms=asked.now_ms)
+    return report.by_word(asked.known_at_ms)
 
 
 def given_material(files: list[Path] | None, value: bytes | None) -> tuple[ValidationMaterial, tuple[str, ...]]:
@@ -191,6 +220,8 @@ def show_report(report: VerificationReport, times: Sequence[str] = ()) -> None:
     for note in report.notes:
         line(f"note: {note}")
     line(f"directory: known up to entry {report.trust.position}, {report.trust.head}")
+    if report.signing_time is not None:
+        line(f"signed: {report.signing_time.text}")
     for text in times:
         line(text)
     line(f"verdict: {report.verdict}")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.identity.time_stamps.anchors import Anchors
+    from docbus.identity.time_stamps.token import TimeStamp
     from docbus.identity.time_stamps.verdict import Verdict
     from docbus.verification.report import VerificationReport
 
@@ -27,12 +28,14 @@ class Times(NamedTuple):
         directory: About the entry that it was signed under; None where no time stamp is about that or a later one.
         entry: Its position; None where the envelope cannot be read so far.
         anchored: Whether anybody was named whom to believe.
+        whose: Whose batches the evidence is about, as it says itself; None where none was given.
     """
 
     document: Verdict | None
     directory: Verdict | None
     entry: int | None
     anchored: bool
+    whose: str | None = None
 
 
 def judged(
@@ -59,27 +62,29 @@ def judged(
     """
     from docbus.audit.time_stamps import judge_entry, judge_envelope, load_evidence
 
-    document = None
+    document, whose = None, None
     if folder is not None:
-        document = judge_envelope(value, load_evidence(_read(folder / EVIDENCE_NAME)), anchors, policy=policy)
+        evidence = load_evidence(_read(folder / EVIDENCE_NAME))
+        document = judge_envelope(value, evidence, anchors, policy=policy)
+        whose = f"{evidence.agency} in {evidence.environment}"
     entry = None if report.subject is None else report.subject.directory_position
     directory = None if entry is None else judge_entry(snapshot, entry, anchors, policy=policy)
-    return Times(document, directory, entry, anchors is not None)
+    return Times(document, directory, entry, anchors is not None, whose)
 
 
-def proven_at(times: Times) -> int | None:
-    """Return when the document is proven to have been signed, milliseconds since 1970 UTC; None if it is not."""
+def proof(times: Times) -> TimeStamp | None:
+    """Return the time stamp that proves by when the document was signed; None if none does."""
     found = times.document
-    if found is None or found.stamp is None or not times.anchored or found.outcome != "passed":
+    if found is None or not times.anchored or found.outcome != "passed":
         return None
-    return found.stamp.time_ms
+    return found.stamp
 
 
 def lines(times: Times) -> list[str]:
     """Say what is proven, and what was not checked."""
     told = []
     if times.document is not None:
-        told.append(f"time stamp: {said(times.document, 'its signature ')}")
+        told.append(f"time stamp: {said(times.document, 'its signature ')}; evidence of {times.whose}")
     if times.directory is not None:
         told.append(f"directory entry {times.entry}, under which it was made: {said(times.directory)}")
     return told
@@ -92,7 +97,10 @@ def said(verdict: Verdict, what: str = "") -> str:
 
 def to_json(times: Times) -> dict[str, Any]:
     """Return the same for programs."""
-    return {"time_stamp": as_json(times.document), "directory_time_stamp": as_json(times.directory)}
+    document = as_json(times.document)
+    if document is not None:
+        document["evidence_of"] = times.whose
+    return {"time_stamp": document, "directory_time_stamp": as_json(times.directory)}
 
 
 def as_json(verdict: Verdict | None) -> dict[str, Any] | None:

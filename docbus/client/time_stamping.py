@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from docbus.errors import ConfigurationError
 from docbus.identity.time_stamps.anchors import MAX_ANCHOR_BYTES, Anchors
 from docbus.producers.batch_stamps import BatchStamps
-from docbus.producers.stamping import keep_stamping
+from docbus.producers.stamping import AskedAuthority, keep_stamping
 from docbus.registry.heartbeat_stamps import HeartbeatStamps
 from docbus.transport.time_stamps import TSAClient
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from docbus.client.running import Run
     from docbus.clock import Clock
     from docbus.identity.time_stamps.gap import Waiting
-    from docbus.settings import Settings, TimeStampSettings
+    from docbus.settings import Settings, TimeStampAuthoritySettings, TimeStampSettings
     from docbus.storage.database import Database
 
 MINUTE_MS = 60_000
@@ -60,6 +60,16 @@ def read_anchors(path: Path) -> Anchors:
     return Anchors.load(pem, str(path))
 
 
+def asked_authority(settings: Settings, wished: TimeStampAuthoritySettings) -> AskedAuthority:
+    """Return how one of the authorities in a folder's settings is asked.
+
+    Raises:
+        ConfigurationError: Its anchor file cannot be used.
+    """
+    anchors = read_anchors(settings.path(wished.anchor))
+    return AskedAuthority(wished.url, TSAClient(wished.url).ask, anchors, wished.policy)
+
+
 def stamping(settings: Settings, waiting: Waiting, clock: Clock) -> Run:
     """Return what has stamped whatever waits, for a folder that wishes so.
 
@@ -69,10 +79,9 @@ def stamping(settings: Settings, waiting: Waiting, clock: Clock) -> Run:
     wished = settings.timestamps
     if wished is None:
         raise ConfigurationError("the folder has no table [timestamps]")
-    anchors = read_anchors(settings.path(wished.anchor))
-    client = TSAClient(wished.url)
+    authorities = [asked_authority(settings, one) for one in (wished, *wished.fallback)]
 
     async def run(stop: asyncio.Event) -> None:
-        await keep_stamping(waiting, client.ask, anchors, stop, clock=clock, policy=wished.policy)
+        await keep_stamping(waiting, authorities, stop, clock=clock)
 
     return run

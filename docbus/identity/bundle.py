@@ -73,6 +73,10 @@ def replay_bundle(content: bytes, genesis: bytes | None) -> DirectoryReplay:
             f"the trust bundle is of a directory with genesis {claimed.hex()}, pinned is {genesis.hex()}",
             hint="Get the bundle of your own environment, or check the genesis in the settings.",
         )
+    if not values:
+        raise DirectoryError(
+            "the trust bundle has no entries", hint="`docbus export trust` writes all of the directory; get it again."
+        )
     replay = DirectoryReplay(claimed)
     for value in values:
         replay.apply(value)

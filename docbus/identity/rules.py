@@ -64,7 +64,7 @@ def refusal(position: int, rule: str, text: str) -> DirectoryError:
     if rule not in RULES:
         raise KeyError(rule)
     kind = ForeignRecordError if rule in UNSIGNED and position else DirectoryError
-    return kind(
-        f"directory entry {position} breaks the rule {rule}: {text}",
-        hint="The directory is trusted up to the entry before; ask the registrar what happened.",
-    )
+    hint = "The directory is trusted up to the entry before; ask the registrar what happened."
+    if not position:
+        hint = "Nothing of it is trusted: get the genesis hash from the registrar over another channel, and compare."
+    return kind(f"directory entry {position} breaks the rule {rule}: {text}", hint=hint)

@@ -323,11 +323,13 @@ class DirectoryReplay:
         at = self.position if position is None else position
         head = self._state.hash_at(at)
         genesis = self._state.genesis
-        if head is None or genesis is None:
+        if self.position < 0:
             raise DirectoryError(
-                f"the directory has no entry {max(at, 0)}",
-                hint="`docbus registrar init` makes the first one." if at <= 0 else None,
+                "the directory is empty: it has no entry 0",
+                hint="Check the address of the bus, or ask the registrar who took the entries away.",
             )
+        if head is None or genesis is None:
+            raise DirectoryError(f"the directory has no entry {at}, its last one is {self.position}")
         return TrustSnapshot(
             environment=self._state.environment,
             genesis=self.genesis,

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from docbus.errors import BrokerUnavailableError, DirectoryError, ForeignRecordError, WaitTimeoutError
+from docbus.errors import (
+    BrokerUnavailableError,
+    DirectoryError,
+    ForeignRecordError,
+    TopicMissingError,
+    WaitTimeoutError,
+)
 from docbus.identity.rules import refusal
 from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import MIB
@@ -177,7 +183,14 @@ class DirectoryReader:
         return self.replay.position - before
 
     async def _end(self) -> int:
-        bounds = await self._transport.bounds(DIRECTORY)
+        try:
+            bounds = await self._transport.bounds(DIRECTORY)
+        except TopicMissingError as error:
+            # `docbus provision`, which makes all other topics, reads this one first.
+            raise TopicMissingError(
+                f"there is no topic {DIRECTORY}, so this is no exchange, or another one",
+                hint="Check the address of the bus: an exchange has its directory from `docbus registrar init` on.",
+            ) from error
         if list(bounds) != [PARTITION]:
             raise DirectoryError(
                 f"the topic {DIRECTORY} has {len(bounds)} partitions, expected 1",

@@ -11,6 +11,8 @@ from docbus.limits import KIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import aiohttp
+
     from docbus.errors import DocbusError
 
 SECONDS = 30.0
@@ -42,6 +44,7 @@ async def request(
     headers: Mapping[str, str] | None = None,
     seconds: float = SECONDS,
     stopped: Callable[[], bool] = lambda: False,
+    check: Callable[[str, bytes], None] = lambda _kind, _body: None,
 ) -> bytes:
     """Return what a server answers to one GET, or POST if there is a body.
 
@@ -56,6 +59,7 @@ async def request(
         headers: Of the request.
         seconds: For the whole answer.
         stopped: Tells that nobody wants it any more; it is asked after each piece.
+        check: Raises an error of its own if content type and bytes are not what was asked for.
 
     Raises:
         DocbusError: The server cannot be reached, answers otherwise than with 200, or too much, or too slowly.
@@ -87,14 +91,9 @@ async def request(
             if answer.status != HTTPStatus.OK:
                 redirect = "; redirects are not followed" if "location" in answer.headers else ""
                 raise unavailable(f"answers with status {answer.status}{redirect}")
-            found = bytearray()
-            async for piece in answer.content.iter_chunked(PIECE_BYTES):
-                found += piece
-                if len(found) > max_bytes:
-                    raise unavailable(f"answers with more than {max_bytes:,} bytes")
-                if stopped():
-                    raise unavailable("is not waited for any more")
-            return bytes(found)
+            found = await _read(answer.content, max_bytes, unavailable, stopped)
+            check(answer.headers.get("content-type", ""), found)
+            return found
     except aiohttp.ConnectionTimeoutError:
         raise unavailable(f"cannot be reached within {CONNECT_SECONDS:g} seconds") from None
     except TimeoutError:
@@ -104,3 +103,19 @@ async def request(
     except (aiohttp.ClientError, ValueError) as error:
         text = " ".join(str(error).split())[:200]
         raise unavailable(f"does not answer in HTTP: {text or type(error).__name__}") from error
+
+
+async def _read(
+    content: aiohttp.StreamReader,
+    max_bytes: int,
+    unavailable: Callable[[str], DocbusError],
+    stopped: Callable[[], bool],
+) -> bytes:
+    found = bytearray()
+    async for piece in content.iter_chunked(PIECE_BYTES):
+        found += piece
+        if len(found) > max_bytes:
+            raise unavailable(f"answers with more than {max_bytes:,} bytes")
+        if stopped():
+            raise unavailable("is not waited for any more")
+    return bytes(found)

@@ -104,6 +104,10 @@ CHECKS: tuple[Check, ...] = (
 OF_PARTS = frozenset({PART, PART_PROOF, PART_DECRYPTION, ATTACHMENT_CONTENT})
 """Asked of records in the sender's content topic, where there are large attachments."""
 
+NOT_KNOWN_YET = "certificate_not_known_yet"
+CERTIFICATE_CODES = (NOT_KNOWN_YET,)
+"""Under C1.04: an auditor's, and indeterminate. The directory that is given ends before the entry that is named."""
+
 REVOKED = "certificate_revoked"
 RETIRED = "certificate_retired"
 EXPIRED = "certificate_expired"

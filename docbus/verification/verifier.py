@@ -18,7 +18,6 @@ past its ``not_after`` is not asked here: such a document is genuine, and its re
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
@@ -26,17 +25,13 @@ from cryptography.exceptions import InvalidSignature
 from docbus.envelope.batch import batch_signed_bytes
 from docbus.envelope.envelope import Envelope, Hint, Keys, decode_envelope
 from docbus.envelope.statement import (
-    RECEIPT_TYPE,
     SCHEMAS,
-    SUITE_2026,
-    SUITE_NONE,
     DocumentBody,
-    ReceiptBody,
     Statement,
     decode_head,
     decode_rest,
 )
-from docbus.errors import MalformedError
+from docbus.errors import MalformedError, VerificationError
 from docbus.identity.signing import verify_signatures
 from docbus.limits import MAX_CLOCK_SKEW_MS, MAX_ENVELOPE_BYTES
 from docbus.verification import checks
@@ -47,11 +42,13 @@ from docbus.verification.authority import (
     check_recorded_authority,
 )
 from docbus.verification.batches import MAX_HEADS, Batch, Batches
+from docbus.verification.belonging import check_addressed, check_package, check_wraps
 from docbus.verification.checks import failed, undecided
 from docbus.verification.paths import Basis, Paths
+from docbus.verification.unknown import check_proof, check_unknown
 from docbus.wire.pae import leaf_digest
 from docbus.wire.profiles import PROFILES
-from docbus.wire.tree import HASH_BYTES, path_length, root_from_path
+from docbus.wire.tree import root_from_path
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -152,21 +149,28 @@ class Verifier:
         """Verify a record as an auditor, by the authority valid at the directory position the statement names.
 
         Order decides, not clocks (design D13): a statement under a key that was revoked later is indeterminate until
-        something in the directory anchors it before the revocation.
+        something in the directory anchors it before the revocation. One whose certificate is not known is indeterminate
+        if the directory that is given ends before the entry that the statement names (ADR 0029).
 
         Args:
             value: The record's value.
             key: The record's key, or None where a single envelope is verified without its record.
             recipient: Owner of the inbox it was found in, or None where it is not known.
-            snapshot: The directory, read to its end.
+            snapshot: The directory, as far as the auditor has it.
             known_at_ms: A time at which other evidence shows that the statement was there, for C1.23; milliseconds
                 since 1970 UTC.
 
         Raises:
             VerificationError: A check failed.
-            IndeterminateError: A check cannot be decided (C1.19, C1.20, C1.23).
+            IndeterminateError: A check cannot be decided (C1.04, C1.19, C1.20, C1.23).
         """
-        verified = _directory(self._verify(value, key, recipient, snapshot), snapshot)
+        try:
+            verified = self._verify(value, key, recipient, snapshot)
+        except VerificationError as error:
+            if error.step == checks.CERTIFICATE.number and value is not None:
+                check_unknown(value, key, recipient, snapshot)
+            raise
+        verified = _directory(verified, snapshot)
         head = verified.statement.head
         check_recorded_authority(verified.grant, snapshot, position=head.directory_position, made_at=head.made_at)
         basis = self.paths.check_recorded(verified.grant, head, snapshot, known_at_ms)
@@ -178,9 +182,9 @@ class Verifier:
         envelope, digest, grant, batch = self.prove(value, SCHEMAS, snapshot)  # C1.01 to C1.08
         statement = _decode(envelope, batch)  # C1.09
         _named(statement, grant, snapshot)  # C1.10 to C1.13
-        _addressed(statement, key, recipient)  # C1.14 to C1.16
-        _wraps(envelope, statement)  # C1.17
-        _package(envelope, statement)  # C1.18
+        check_addressed(statement, key, recipient)  # C1.14 to C1.16
+        check_wraps(envelope, statement)  # C1.17
+        check_package(envelope, statement)  # C1.18
         return Verified(statement, digest, value or b"", envelope.package, envelope.keys, grant, (), envelope.hints)
 
     def prove(self, value: bytes | None, payload_types: Container[str], snapshot: TrustSnapshot) -> Proven:
@@ -207,11 +211,7 @@ class Verifier:
     def _signed(self, envelope: Envelope, digest: bytes, grant: CertificateGrant) -> Batch:
         """C1.07 and C1.08: the leaf belongs to a batch under the granted key's signature."""
         tree_size, index, path = envelope.proof
-        if not 0 <= index < tree_size:
-            failed(checks.PROOF, f"index {index} in a tree of {tree_size}")
-        expected = path_length(index, tree_size)
-        if len(path) != HASH_BYTES * expected:
-            failed(checks.PROOF, f"{len(path) // HASH_BYTES} hashes, index {index} of {tree_size} has {expected}")
+        check_proof(envelope)
         signatures = envelope.signatures
         batch = self._batches.get(tree_size, signatures)
         if batch is not None and batch.holds(digest, index, tree_size, path):
@@ -274,54 +274,6 @@ def _named(statement: Statement, grant: CertificateGrant, snapshot: TrustSnapsho
         check_delegation(statement, head.on_behalf_of, snapshot)
     if head.environment != snapshot.environment:
         failed(checks.ENVIRONMENT, f"made for {head.environment!r}, this is {snapshot.environment!r}")
-
-
-def _addressed(statement: Statement, key: bytes | None, recipient: str | None) -> None:
-    """C1.14 to C1.16: it was found where it belongs."""
-    payload_type, head = statement.payload_type, statement.head
-    if recipient is not None and head.recipient != recipient:
-        failed(checks.RECIPIENT, f"addressed to {head.recipient}, found in the inbox of {recipient}")
-    if key is not None and key != head.sender.encode():
-        failed(checks.RECORD_KEY, f"the record key is {key[:64]!r}, the sender {head.sender}")
-    if (head.lane == "receipts") != (payload_type == RECEIPT_TYPE):
-        failed(checks.LANE, f"{payload_type} in lane {head.lane}")
-
-
-def _wraps(envelope: Envelope, statement: Statement) -> None:
-    """C1.17: present exactly where the statement names them, and equal to what it names."""
-    head, position, keys = statement.head, statement.position, envelope.keys
-    if keys is None:
-        if head.batch_key_digest is not None or position.content_key_digest is not None:
-            failed(checks.KEYS, "the wrapped keys are missing")
-        if head.suite != SUITE_NONE:
-            failed(checks.KEYS, f"suite {head.suite} without keys")
-        return
-    if head.suite != SUITE_2026:
-        failed(checks.KEYS, f"encryption suite {head.suite} is not known")
-    if sha256(keys.batch_key).digest() != head.batch_key_digest:
-        failed(checks.KEYS, "the batch key is not the one the statement names")
-    if sha256(keys.content_key).digest() != position.content_key_digest:
-        failed(checks.KEYS, "the content key is not the one the statement names")
-
-
-def _package(envelope: Envelope, statement: Statement) -> None:
-    """C1.18: the ciphertext is the one the statement binds, and has the keys to open it."""
-    body, package = statement.body, envelope.package
-    sealed = None if isinstance(body, ReceiptBody) else body.package
-    if package is None:
-        if sealed is not None:
-            failed(checks.PACKAGE, "the package is missing")
-        if envelope.keys is not None:
-            failed(checks.PACKAGE, "there are keys and no package")
-        return
-    if sealed is None:
-        failed(checks.PACKAGE, "the statement names no package")
-    if envelope.keys is None:
-        failed(checks.PACKAGE, "there is a package and no key")
-    if len(package) != sealed.size:
-        failed(checks.PACKAGE, f"the package has {len(package):,} bytes, the statement says {sealed.size:,}")
-    if sha256(package).digest() != sealed.digest:
-        failed(checks.PACKAGE, "the package is not the one the statement names")
 
 
 def _directory(verified: Verified, snapshot: TrustSnapshot) -> Verified:

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from docbus import errors
 from docbus.errors import DocbusError, IndeterminateError, VerificationError
-from docbus.verification.checks import AUTHORITY_CODES, CHECKS, LATER_CODES, PATH_CODES, UNDECIDED_PATH_CODES
+from docbus.verification.checks import (
+    AUTHORITY_CODES,
+    CERTIFICATE_CODES,
+    CHECKS,
+    LATER_CODES,
+    PATH_CODES,
+    UNDECIDED_PATH_CODES,
+)
 from docbus.verification.verifier import DIRECTORY_HASH_FINDING
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text("utf-8")
@@ -34,6 +41,7 @@ def test_every_check_is_documented() -> None:
     expected = {check.code: (check.number, "yes" if check.outcome == "indeterminate" else "no") for check in CHECKS} | {
         code: ("C1.19", "yes" if code in LATER_CODES else "no") for code in AUTHORITY_CODES
     }
+    expected |= dict.fromkeys(CERTIFICATE_CODES, ("C1.04", "yes"))
     expected |= {code: ("C1.23", "yes" if code in UNDECIDED_PATH_CODES else "no") for code in PATH_CODES}
     shared = {"agency_closed"}
 
@@ -44,7 +52,11 @@ def test_every_check_is_documented() -> None:
 
 def test_nothing_else_is_documented() -> None:
     """A code that no longer exists has no row."""
-    known = {made.code for made in CLASSES} | {check.code for check in CHECKS} | {*AUTHORITY_CODES, *PATH_CODES}
+    known = (
+        {made.code for made in CLASSES}
+        | {check.code for check in CHECKS}
+        | {*AUTHORITY_CODES, *CERTIFICATE_CODES, *PATH_CODES}
+    )
 
     assert set() == set(ROWS) - known
 

@@ -17,7 +17,7 @@ from docbus.identity.rules import RULES
 from docbus.identity.schemes import SCHEMES
 from docbus.identity.time_stamps.verdict import Reason
 from docbus.transport import topics
-from docbus.verification.checks import AUTHORITY_CODES, CHECKS, PATH_CODES
+from docbus.verification.checks import AUTHORITY_CODES, CERTIFICATE_CODES, CHECKS, PATH_CODES
 from docbus.wire import pae
 from docbus.wire.avro import definition_of, load_schema
 from docbus.wire.pae import leaf_digest
@@ -44,8 +44,8 @@ def test_checks_are_those_of_the_code() -> None:
 
 
 def test_authority_codes_are_all_explained() -> None:
-    """Each special code of C1.19 and C1.23 has a row."""
-    for code in (*AUTHORITY_CODES, *PATH_CODES):
+    """Each special code of C1.04, C1.19 and C1.23 has a row."""
+    for code in (*AUTHORITY_CODES, *CERTIFICATE_CODES, *PATH_CODES):
         assert f"| `{code}` |" in PAGES["verification"]
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
+from docbus.cli import main
 from docbus.client.agency import Agency
 from docbus.client.founding import found_registrar
 from docbus.client.status import folder_status
@@ -159,3 +161,8 @@ async def test_directory_that_was_cut_back_shows_in_the_status(exchange: Exchang
 
     assert (followed, followed - 1) == (status.followed, status.directory.position if status.directory else None)
     assert f"this agency has seen entry {followed}" in (status.directory_trouble or "")
+    try:
+        for command in ("status", "doctor"):
+            assert 1 == await asyncio.to_thread(main, ["-C", str(exchange.folder / HANOI), command])
+    finally:
+        structlog.reset_defaults()

@@ -144,7 +144,31 @@ async def test_evidence_is_verified_by_whoever_has_the_anchor(
     content = json.loads((evidence / "time-stamp.json").read_bytes())
     (evidence / "time-stamp.json").write_text(json.dumps(content | {"agency": "vn:H99"}))
     code, found = await verified(exchange, capsys, *given, "--anchor", authority.anchor)
+    assert (1, "failed", "owner_differs") == (code, found["outcome"], found["reason"])
+    assert "vn:H99" in found["evidence_of"]
+    (evidence / "time-stamp.json").write_text(json.dumps(content | {"count": content["count"] + 1}))
+    code, found = await verified(exchange, capsys, *given, "--anchor", authority.anchor)
     assert (1, "failed", "imprint_differs") == (code, found["outcome"], found["reason"])
+
+
+async def test_the_second_authority_stamps_while_the_first_is_away(
+    exchange: Path, server: Serving, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing waits, the evidence names who has stamped, and the doctor says which of them answers."""
+    server.answering = answer_with(b"busy", status=503)
+    second = Authority(tmp_path / "second", name="Second authority")
+    with serving_authority(second) as other:
+        with (exchange / "hanoi" / "docbus.toml").open("a") as file:
+            file.write(f'\n[[timestamps.fallback]]\nurl = "{other.url}"\nanchor = "{second.anchor}"\n')
+        evidence = await stamped_letter(exchange)
+        capsys.readouterr()
+        assert 1 == await run("-C", exchange / "hanoi", "doctor")
+    told = capsys.readouterr().out
+
+    assert "answers with status 503" in told
+    assert "answers as CN=Second authority" in told
+    code, found = await verified(exchange, capsys, "--time-stamp", evidence, "--anchor", second.anchor)
+    assert (0, "passed", "CN=Second authority") == (code, found["outcome"], found["authority"])
 
 
 async def test_an_envelope_from_elsewhere_finds_its_time_stamp(

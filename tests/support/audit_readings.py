@@ -190,7 +190,9 @@ class Log:
     ) -> AuditReport:
         """Return the report on everything, fed in the order given."""
         merged = successors or {}
-        snapshot: Any = SimpleNamespace(agency=lambda agency: SimpleNamespace(successor=merged.get(agency)))
+        snapshot: Any = SimpleNamespace(
+            agency=lambda agency: SimpleNamespace(successor=merged.get(agency)), certificate=lambda _digest: None
+        )
         found = inboxes or self.inboxes()
         reducer = Reducer(found, snapshot, as_of_ms=NOW_MS)
         for number, one in enumerate(self.placed if placed is None else placed):

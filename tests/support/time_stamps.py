@@ -42,6 +42,7 @@ default_tsa = it
 serial = {folder}/serial
 signer_digest = sha256
 default_policy = {policy}
+other_policies = {policies}
 digests = sha1, sha256, sha512
 ess_cert_id_alg = sha256
 """
@@ -72,6 +73,8 @@ class Authority:
     valid: tuple[timedelta, timedelta] = (-timedelta(days=1), timedelta(days=365))
     name: str = NAME
     policy: str = POLICY
+    policies: tuple[str, ...] = ()
+    """Under which it stamps if it is asked to."""
     chain: bool = False
     """Whether tokens have the root's certificate in them, behind the signer's."""
     _keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
@@ -91,7 +94,11 @@ class Authority:
             self._keys["signer"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )
         (self.folder / "serial").write_text("01\n")
-        (self.folder / "ts.cnf").write_text(_CONFIGURATION.format(folder=self.folder, policy=self.policy))
+        (self.folder / "ts.cnf").write_text(
+            _CONFIGURATION.format(
+                folder=self.folder, policy=self.policy, policies=", ".join((self.policy, *self.policies))
+            )
+        )
 
     def renewed(self, folder: Path, valid: tuple[timedelta, timedelta]) -> Authority:
         """Return the authority with another certificate for its signer, of the same root."""

@@ -11,6 +11,7 @@ import pytest
 from docbus.documents.deadlines import Stage
 from docbus.errors import ConfigurationError
 from docbus.settings import DEFAULT_OUTBOX_BYTES, Settings, load_settings
+from docbus.transport.time_stamps import MAX_FALLBACKS
 
 GENESIS = "ab" * 32
 EXCHANGE = f'[exchange]\nenvironment = "test"\ngenesis = "{GENESIS}"\n'
@@ -284,13 +285,32 @@ def test_time_stamps_are_wished_by_a_table(tmp_path: Path) -> None:
     )
 
 
+def test_other_authorities_are_asked_in_their_order(tmp_path: Path) -> None:
+    """Each has its own anchor, and a policy if it says so."""
+    second = '[[timestamps.fallback]]\nurl = "http://b.example"\nanchor = "b.pem"\npolicy = "1.2.3"\n'
+    third = '[[timestamps.fallback]]\nurl = "http://c.example"\nanchor = "c.pem"\n'
+    found = load(tmp_path, VALID + STAMPS + second + third).timestamps
+
+    assert found is not None
+    assert [("http://b.example", Path("b.pem"), "1.2.3"), ("http://c.example", Path("c.pem"), None)] == [
+        (one.url, one.anchor, one.policy) for one in found.fallback
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         ('[timestamps]\nurl = "http://tsa.example/"\n', "timestamps.anchor"),
         ('[timestamps]\nurl = "tsa.example"\nanchor = "a.pem"\n', "timestamps.url: 'tsa.example' is no address"),
         (STAMPS + "interval_minutes = 4\n", "timestamps.interval_minutes"),
-        (STAMPS + 'policy = "one"\n', "timestamps.policy"),
+        (STAMPS + 'policy = "one"\n', "timestamps.policy: 'one' is no object identifier"),
+        (STAMPS + 'policy = "1.40.1"\n', "the second number below 1 is at most 39"),
+        (STAMPS + '[[timestamps.fallback]]\nurl = "tsa.example"\nanchor = "b.pem"\n', "timestamps.fallback"),
+        (STAMPS + '[[timestamps.fallback]]\nurl = "http://b.example"\n', "timestamps.fallback.0.anchor"),
+        (
+            STAMPS + '[[timestamps.fallback]]\nurl = "http://b.example"\nanchor = "b.pem"\n' * (MAX_FALLBACKS + 1),
+            f"timestamps.fallback: Tuple should have at most {MAX_FALLBACKS} items",
+        ),
     ],
 )
 def test_time_stamps_that_cannot_be_asked_for_are_refused(text: str, named: str, tmp_path: Path) -> None:

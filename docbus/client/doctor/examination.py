@@ -84,7 +84,8 @@ async def examine(
     found += local(settings, own, clock)
     found += await remote(settings, own, clock, opened)
     if settings.timestamps is not None:
-        found.append(await time_stamps.time_stamps(settings, settings.timestamps, clock))
+        for authority in (settings.timestamps, *settings.timestamps.fallback):
+            found.append(await time_stamps.time_stamps(settings, authority, clock))
     return tuple(found)
 
 

@@ -7,12 +7,20 @@ that they are put in order changes nothing of what is proven.
 
 from __future__ import annotations
 
+import re
+
 SEQUENCE = 0x30
+OBJECT_IDENTIFIER = 0x06
 CERTIFICATES = 0xA0
 """[0], which is the explicit tag around the content of a ContentInfo as well."""
 _LONG = 0x80
 _MORE_TAG = 0x1F
 _MAX_LENGTH_BYTES = 4
+_DOTTED = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,19})){1,30}")
+_LAST_ROOT = 2
+"""Roots of object identifiers are 0, 1 and 2."""
+_ARCS_OF_A_ROOT = 40
+"""Arcs below each of the first two roots, from 0."""
 
 
 def element(tag: int, content: bytes) -> bytes:
@@ -22,6 +30,38 @@ def element(tag: int, content: bytes) -> bytes:
         return bytes([tag, length]) + content
     size = length.to_bytes((length.bit_length() + 7) // 8, "big")
     return bytes([tag, _LONG | len(size)]) + size + content
+
+
+def object_identifier(dotted: str) -> bytes:
+    """Return the element of an object identifier such as ``1.2.840`` (X.690 section 8.19).
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not _DOTTED.fullmatch(dotted):
+        raise ValueError(f"{dotted[:80]!r} is no object identifier, which looks like 1.3.6.1.4.1.99999.1")
+    first, second, *rest = (int(arc) for arc in dotted.split("."))
+    if first < _LAST_ROOT and second >= _ARCS_OF_A_ROOT:
+        raise ValueError(f"{dotted} is no object identifier: the second number below {first} is at most 39")
+    content = b"".join(_base128(arc) for arc in (first * _ARCS_OF_A_ROOT + second, *rest))
+    return element(OBJECT_IDENTIFIER, content)
+
+
+def checked_identifier(dotted: str) -> str:
+    """Return an object identifier in dotted form.
+
+    Raises:
+        ValueError: It is none.
+    """
+    object_identifier(dotted)
+    return dotted
+
+
+def _base128(number: int) -> bytes:
+    groups = [number & 0x7F]
+    while number := number >> 7:
+        groups.append(number & 0x7F | _LONG)
+    return bytes(reversed(groups))
 
 
 def elements(encoded: bytes) -> list[tuple[int, bytes]]:

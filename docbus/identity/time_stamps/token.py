@@ -11,6 +11,7 @@ from rfc3161_client import decode_timestamp_response
 from docbus.errors import MalformedError
 from docbus.identity.time_stamps.anchors import UNREADABLE
 from docbus.identity.time_stamps.der import SEQUENCE, element, with_ordered_certificates
+from docbus.identity.time_stamps.shown import begins_with
 from docbus.limits import KIB, MAX_TIME_MS
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def decode_response(answer: bytes) -> TimeStampResponse:
     try:
         return decode_timestamp_response(with_ordered_certificates(answer))
     except ValueError as error:
-        raise MalformedError(f"these {len(answer)} bytes are no RFC 3161 response: {error}") from error
+        # The library's text is about ASN.1, and says nothing to whoever reads a report.
+        raise MalformedError(f"it is no RFC 3161 response: {begins_with(answer)}") from error
 
 
 def read_token(token: bytes) -> TimeStamp:
@@ -83,7 +85,11 @@ def read_token(token: bytes) -> TimeStamp:
     """
     if len(token) > MAX_TOKEN_BYTES:
         raise MalformedError(f"a time stamp token of {len(token)} bytes; {MAX_TOKEN_BYTES} are allowed")
-    return describe(decode_response(response_of(token)))
+    try:
+        response = decode_response(response_of(token))
+    except MalformedError as error:
+        raise MalformedError(f"it is no time stamp token: {begins_with(token)}") from error
+    return describe(response)
 
 
 def describe(response: TimeStampResponse) -> TimeStamp:

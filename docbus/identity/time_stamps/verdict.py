@@ -37,6 +37,7 @@ class Reason(StrEnum):
     MALFORMED = "token_malformed"
     ALGORITHM = "imprint_algorithm"
     IMPRINT = "imprint_differs"
+    OWNER = "owner_differs"
     NO_ANCHOR = "anchor_missing"
     UNKNOWN_AUTHORITY = "authority_unknown"
     SIGNER = "signer_missing"

@@ -12,6 +12,7 @@ from docbus.identity.bundle import dump_bundle, load_bundle
 from docbus.identity.pki.material import ValidationMaterial, read_piece
 from docbus.transport.sqlite import SqliteTransport
 from tests.support.audit_exchange import CITY, COMMUNE, PROVINCE, Exchange, append
+from tests.support.directory import NOW_MS
 from tests.support.pki import TestAuthority, ms
 
 if TYPE_CHECKING:
@@ -76,6 +77,34 @@ def test_an_older_bundle_leaves_it_undecided() -> None:
 
     assert (report.verdict, report.exit_code) == ("indeterminate", 3)
     assert [check.id for check in report.checks if check.result == "indeterminate"] == ["C1.20"]
+
+
+def test_a_bundle_from_before_the_grant_leaves_it_undecided() -> None:
+    """The bundle ends before the agency was granted, and before the entry that the statement names."""
+    exchange = Exchange()
+    older = exchange.directory.replay().snapshot(1)
+    (posted,) = exchange.documents(PROVINCE, CITY, 1)
+
+    report = verify_file(posted.value, dump_bundle(older, exchange.directory.records[:2]))
+
+    assert (report.verdict, report.exit_code) == ("indeterminate", 3)
+    (undecided,) = [check for check in report.checks if check.result == "indeterminate"]
+    assert (undecided.id, undecided.code) == ("C1.04", "certificate_not_known_yet")
+    assert undecided.detail == "the directory given ends at entry 1; the statement names entry 3: get a later one"
+
+
+def test_the_time_rests_on_what_the_reader_says() -> None:
+    """Without evidence it is the sender's word; with a time that the reader believes it is that."""
+    exchange = Exchange()
+    (posted,) = exchange.documents(CITY, PROVINCE, 1)
+    bundle = bundle_of(exchange)
+    bare = verify_file(posted.value, bundle)
+    given = verify_file(posted.value, bundle, known_at_ms=NOW_MS + 1)
+
+    assert bare.signing_time is not None
+    assert given.signing_time is not None
+    assert ("claimed", "given") == (bare.signing_time.rests_on, given.signing_time.rests_on)
+    assert NOW_MS + 1 == given.signing_time.at_ms
 
 
 def test_another_inbox_is_invalid() -> None:
@@ -169,10 +198,9 @@ def test_a_verdict_says_on_which_list_it_rests_and_whether_a_later_one_should_ex
     (self_made,) = exchange.documents(PROVINCE, CITY, 1)
     material = ValidationMaterial([read_piece(root.revocations(ends=6))])
     current, old = (
-        verify_file(posted.value, bundle_of(exchange), material=material, asked_at_ms=asked)
-        for asked in (ms(6), ms(6) + 1)
+        verify_file(posted.value, bundle_of(exchange), material=material, now_ms=asked) for asked in (ms(6), ms(6) + 1)
     )
-    without = verify_file(self_made.value, bundle_of(exchange), material=material, asked_at_ms=ms(7))
+    without = verify_file(self_made.value, bundle_of(exchange), material=material, now_ms=ms(7))
 
     assert ["valid"] * 3 == [current.verdict, old.verdict, without.verdict]
     (detail,) = [check.detail for check in old.checks if check.id == "C1.23"]

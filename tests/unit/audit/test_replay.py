@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from docbus.audit.bounds import AtOffset, AtTime, Bounding
+from docbus.audit.rendering import tables, verdict_line
 from docbus.audit.replay import Progress, Replay
+from docbus.audit.report import EndedKey
 from docbus.documents.document import DocumentReference
 from docbus.envelope.batch import StreamHead
 from docbus.envelope.envelope import decode_envelope, encode_envelope
@@ -349,6 +351,101 @@ async def test_a_key_revoked_later_makes_it_indeterminate(tmp_path: Path) -> Non
     assert (report.verdict, report.audit.indeterminate) == ("incomplete", {"revoked_later": 2})
     assert [(s.sender, s.undecided, s.missing) for s in report.audit.streams] == [(CITY, 2, 0), (PROVINCE, 0, 0)]
     assert report.audit.findings == ()
+
+
+async def test_a_directory_that_ends_too_early_is_told_apart(tmp_path: Path) -> None:
+    """An agency that was granted behind the end of the directory is neither proven nor invalid, and in no stream."""
+    async with host(tmp_path) as bus:
+        exchange, directory = bus.exchange, bus.exchange.directory
+        known = exchange.documents(COMMUNE, PROVINCE, 1)
+        keys = exchange.keys[CITY]
+        new = make_keys(CITY)
+        rotation = entries.KeyRotation(
+            agency=CITY,
+            signing=new.signing,
+            encryption=None,
+            retire_signing=(keys.signer.certificate,),
+            retire_encryption=(),
+        )
+        value = directory.append(rotation)
+        later = exchange.seal(CITY, exchange.drafts(CITY, [PROVINCE]), snapshot=directory.snapshot(), keys=new)
+        await bus.post(*known, *later)
+
+        before = await bus.replay()
+        await bus.transport.append([NewRecord(topic=topics.DIRECTORY, key=None, value=value)])
+        after = await bus.replay()
+
+    assert (before.verdict, before.exit_code) == ("incomplete", 3)
+    assert before.audit.indeterminate == {"certificate_not_known_yet": 1}
+    assert (before.audit.not_known_yet, [s.sender for s in before.audit.streams]) == (1, [COMMUNE])
+    assert "1 records that name an entry behind the end of the directory, 3," in verdict_line(before)
+    assert (after.verdict, after.audit.not_known_yet) == ("valid", 0)
+    assert [s.sender for s in after.audit.streams] == [CITY, COMMUNE]
+
+
+async def test_a_forged_statement_is_invalid_once_the_directory_reaches_the_entry(tmp_path: Path) -> None:
+    """Whoever has no grant, and names an entry to come, is found out by the directory that has that entry."""
+    async with host(tmp_path) as bus:
+        exchange = bus.exchange
+        longer = DirectoryBuilder(signers=exchange.directory.signers)
+        longer.records[:], longer.hashes[:] = exchange.directory.records[:], exchange.directory.hashes[:]
+        beat = longer.append(entries.Heartbeat())
+        await bus.post(
+            *exchange.seal(CITY, exchange.drafts(CITY, [PROVINCE]), snapshot=longer.snapshot(), keys=make_keys(CITY))
+        )
+
+        before = await bus.replay()
+        await bus.transport.append([NewRecord(topic=topics.DIRECTORY, key=None, value=beat)])
+        after = await bus.replay()
+
+    assert (before.verdict, before.audit.not_known_yet) == ("incomplete", 1)
+    assert (after.verdict, after.audit.failed) == ("invalid", {"certificate_unknown": 1})
+
+
+async def test_statements_of_keys_that_have_ended_are_counted_and_listed(tmp_path: Path) -> None:
+    """They stay valid by their senders' word for their time, and the report says so."""
+    async with host(tmp_path) as bus:
+        old = bus.exchange.keys[CITY].signer.certificate
+        posted = bus.exchange.documents(CITY, PROVINCE, 2)
+        await bus.post(*posted, posted[0], bus.exchange.receipt(posted))
+        none = await bus.replay()
+        rotation = entries.KeyRotation(
+            agency=CITY,
+            signing=make_keys(CITY).signing,
+            encryption=None,
+            retire_signing=(old,),
+            retire_encryption=(),
+        )
+        value = bus.exchange.directory.append(rotation)
+        await bus.transport.append([NewRecord(topic=topics.DIRECTORY, key=None, value=value)])
+
+        report = await bus.replay()
+
+    assert (none.audit.signing_times, none.audit.ended_keys) == ({"claimed": 3, "claimed_and_key_ended": 0}, ())
+    assert report.verdict == "valid"
+    assert report.audit.signing_times == {"claimed": 3, "claimed_and_key_ended": 2}
+    assert report.audit.ended_keys == (
+        EndedKey(agency=CITY, certificate=old.hex(), statements=2, why="retired", at=NOW_MS + 4, entry=4),
+    )
+    titles = [table.title for table in tables(report)]
+    assert any("rests on the sender's word alone" in title for title in titles)
+    assert "valid; 2 statements made before the end of their keys by" in verdict_line(report)
+    assert report.to_json()["ended_keys"][0]["why"] == "retired"
+
+
+async def test_keys_that_have_ended_are_listed_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one with the most statements is listed, and the statements of both are counted."""
+    monkeypatch.setattr("docbus.audit.assembly.MAX_ENDED_KEYS", 1)
+    async with host(tmp_path) as bus:
+        await bus.post(*bus.exchange.documents(CITY, PROVINCE, 1), *bus.exchange.documents(COMMUNE, PROVINCE, 2))
+        for agency in (CITY, COMMUNE):
+            closure = bus.exchange.directory.append(entries.Closure(agency=agency, successor=PROVINCE, reason="merged"))
+            await bus.transport.append([NewRecord(topic=topics.DIRECTORY, key=None, value=closure)])
+
+        report = await bus.replay()
+
+    assert report.audit.signing_times == {"claimed": 3, "claimed_and_key_ended": 3}
+    assert [(key.agency, key.statements) for key in report.audit.ended_keys] == [(COMMUNE, 2)]
 
 
 async def test_a_statement_of_another_directory_is_a_finding(tmp_path: Path) -> None:

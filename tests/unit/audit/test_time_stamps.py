@@ -62,12 +62,12 @@ def evidence(authority: Authority) -> StampEvidence:
     leaves = [*OTHERS[:AT], batch_digest_of(envelope_of("v1-batch-of-five-0")), *OTHERS[AT:]]
     tree = levels(leaves)
     return StampEvidence(
-        environment="test",
+        environment="vectors",
         agency="vn:H26",
         count=len(leaves),
         index=AT,
         path=path_of(tree, AT),
-        token=token_about(authority, stamped_batches("test", "vn:H26", len(leaves), tree[-1][0])),
+        token=token_about(authority, stamped_batches("vectors", "vn:H26", len(leaves), tree[-1][0])),
     )
 
 
@@ -100,10 +100,35 @@ def test_the_signature_is_covered(evidence: StampEvidence, anchors: Anchors) -> 
 
 
 @pytest.mark.parametrize(
+    ("environment", "agency"), [("vectors", "vn:H27"), ("other", "vn:H26")], ids=["agency", "environment"]
+)
+def test_a_time_stamp_of_somebody_else_is_not_the_senders(
+    environment: str, agency: str, authority: Authority, evidence: StampEvidence, anchors: Anchors
+) -> None:
+    """A token that is about this very batch, and was had by another agency or in another exchange, is told apart."""
+    root = levels([*OTHERS[:AT], batch_digest_of(envelope_of("v1-batch-of-five-0")), *OTHERS[AT:]])[-1][0]
+    token = token_about(authority, stamped_batches(environment, agency, evidence.count, root))
+    foreign = replace(evidence, environment=environment, agency=agency, token=token)
+
+    verdict = judge_envelope(encode_envelope(envelope_of("v1-batch-of-five-0")), foreign, anchors)
+
+    assert (Outcome.FAILED, Reason.OWNER) == (verdict.outcome, verdict.reason)
+    assert verdict.text == (
+        f"the evidence is about batches of {agency} in {environment}; the statement is of vn:H26 in vectors"
+    )
+
+
+@pytest.mark.parametrize("changed", [{"environment": "other"}, {"agency": "vn:H27"}], ids=["environment", "agency"])
+def test_evidence_that_names_somebody_else_fails(
+    changed: dict[str, Any], evidence: StampEvidence, anchors: Anchors
+) -> None:
+    """Whose it is has to be whose statement it is."""
+    assert (Outcome.FAILED, Reason.OWNER) == judged(replace(evidence, **changed), anchors)
+
+
+@pytest.mark.parametrize(
     "changed",
     [
-        {"environment": "other"},
-        {"agency": "vn:H27"},
         {"count": 7},
         {"index": 2},
         {"path": b""},
@@ -114,7 +139,7 @@ def test_the_signature_is_covered(evidence: StampEvidence, anchors: Anchors) -> 
 def test_evidence_with_one_thing_changed_fails(
     changed: dict[str, Any], evidence: StampEvidence, anchors: Anchors
 ) -> None:
-    """Environment, agency, number, place and path are all under the imprint."""
+    """Number, place and path are all under the imprint."""
     assert (Outcome.FAILED, Reason.IMPRINT) == judged(replace(evidence, **changed), anchors)
 
 

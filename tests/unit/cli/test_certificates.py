@@ -167,7 +167,9 @@ def test_verify_takes_material_in_either_form(certified: Callable[..., Any]) -> 
     Path("wrong.json").write_text("{}")
     trust = certified("-C", "H26", "export", "trust", "-o", "trust.json")
     found = [
-        certified("verify", "crl", "--trust", "trust.json", "--material", name, "--known-at", "2026-11-27").code
+        certified(
+            "verify", "crl", "--trust", "trust.json", "--material", name, "--known-at", "2024-01-01T00:00:00Z"
+        ).code
         for name in ("crl", "material.json", "wrong.json")
     ]
 

@@ -30,6 +30,19 @@ def test_time_that_could_mean_another_is_refused(text: str) -> None:
         options.parse_time(text)
 
 
+def test_when_something_was_there_needs_a_time_of_day() -> None:
+    """A day alone is refused, and both forms that it may have meant are shown."""
+    with pytest.raises(typer.BadParameter, match=r"1970-01-02T23:59:59Z .* 1970-01-02T23:59:59\+07:00"):
+        options.parse_known_at("1970-01-02", 10 * 86_400_000)
+
+
+def test_nothing_was_there_in_the_future() -> None:
+    """The present millisecond is the last one that is taken."""
+    assert options.parse_known_at("1970-01-01T00:00:01Z", 1_000) == 1_000
+    with pytest.raises(typer.BadParameter, match="has not come yet"):
+        options.parse_known_at("1970-01-01T00:00:01Z", 999)
+
+
 def test_points_of_the_log() -> None:
     """A point is the beginning, an offset or a time."""
     assert options.Offset(0) == options.parse_point("earliest")

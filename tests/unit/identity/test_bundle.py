@@ -92,6 +92,25 @@ def test_bundle_cut_at_an_entry_is_an_older_directory(builder: DirectoryBuilder,
     assert 1 == older.position
 
 
+def test_bundle_without_entries_is_refused(bundle: bytes) -> None:
+    """Nothing can be said under a directory that is empty, and what helps is another bundle."""
+    emptied = json.dumps(json.loads(bundle) | {"entries": []}).encode()
+
+    with pytest.raises(DirectoryError, match="has no entries") as caught:
+        load_bundle(emptied, None)
+    assert "docbus export trust" in (caught.value.hint or "")
+
+
+def test_bundle_that_begins_later_is_refused(builder: DirectoryBuilder, bundle: bytes) -> None:
+    """Without its first entry nothing of it is trusted, and the genesis is to be compared."""
+    found = json.loads(bundle)
+    cut = json.dumps(found | {"entries": found["entries"][1:]}).encode()
+
+    with pytest.raises(DirectoryError, match="genesis_pinned") as caught:
+        load_bundle(cut, builder.genesis)
+    assert "Nothing of it is trusted" in (caught.value.hint or "")
+
+
 def test_size_is_looked_at_first(bundle: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file beyond the limit is not parsed."""
     monkeypatch.setattr(module, "MAX_BUNDLE_BYTES", len(bundle) - 1)

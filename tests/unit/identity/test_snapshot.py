@@ -33,7 +33,7 @@ def _rotate(builder: DirectoryBuilder, old: Keys) -> Keys:
 
 def test_empty_replay_has_no_snapshot() -> None:
     """Without a genesis there is nothing to trust."""
-    with pytest.raises(DirectoryError, match="the directory has no entry 0"):
+    with pytest.raises(DirectoryError, match="the directory is empty: it has no entry 0"):
         DirectoryReplay(bytes(32)).snapshot()
 
 

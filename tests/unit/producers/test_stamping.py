@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,12 +14,19 @@ from docbus.errors import AuthorityUnavailableError, DiskFullError
 from docbus.identity.time_stamps.anchors import Anchors
 from docbus.identity.time_stamps.asking import Question
 from docbus.identity.time_stamps.gap import Gap
-from docbus.producers.stamping import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LOOK_SECONDS, keep_stamping
+from docbus.producers.stamping import (
+    FIRST_RETRY_SECONDS,
+    LAST_RETRY_SECONDS,
+    LOOK_SECONDS,
+    AskedAuthority,
+    keep_stamping,
+)
 from tests.support.outbox import FakeClock
-from tests.support.time_stamps import Authority
+from tests.support.time_stamps import OTHER_POLICY, POLICY, Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, MutableMapping
+    from pathlib import Path
 
     from docbus.errors import DocbusError
     from docbus.identity.time_stamps.token import TimeStamp
@@ -71,12 +78,17 @@ class Stamping:
 
     def __init__(self, authority: Authority, waits: Waits) -> None:
         self.anchors = Anchors.load(authority.anchor.read_bytes(), "tsa-ca.pem")
+        self.logged: list[MutableMapping[str, Any]] = []
         self.waits = waits
         self.clock = FakeClock(ms=authority.now_ms)
         self.pauses: list[float] = []
 
-    async def run(self, ask: Ask, *, until: Callable[[], bool]) -> list[str]:
-        """Run until so far, and return what was logged."""
+    async def run(self, *asked: Ask | AskedAuthority, until: Callable[[], bool]) -> list[str]:
+        """Run until so far, with authorities that are asked in turn, and return what was logged."""
+        authorities = [
+            one if isinstance(one, AskedAuthority) else AskedAuthority("http://tsa.example", one, self.anchors)
+            for one in asked
+        ]
         stop = asyncio.Event()
 
         async def wait(_stop: asyncio.Event, seconds: float) -> None:
@@ -88,9 +100,8 @@ class Stamping:
 
         with capture_logs() as lines:
             async with asyncio.timeout(BOUND):
-                await keep_stamping(
-                    self.waits, ask, self.anchors, stop, clock=self.clock, wait=wait, factor=lambda: 1.0
-                )
+                await keep_stamping(self.waits, authorities, stop, clock=self.clock, wait=wait, factor=lambda: 1.0)
+        self.logged = lines
         return [line["event"] for line in lines]
 
 
@@ -231,6 +242,93 @@ async def test_a_gap_that_cannot_be_written_is_logged(authority: Authority) -> N
     assert ["time_stamp_missing", "time_stamp_gap_not_kept", "time_stamp_again"] == logged
 
 
+async def _nobody_there(_query: bytes) -> bytes:
+    raise AuthorityUnavailableError("the first one cannot be reached")
+
+
+async def test_the_next_authority_stamps_where_the_first_one_is_away(authority: Authority, tmp_path: Path) -> None:
+    """There is no gap, the token names who has stamped, and the log says why the first one has not."""
+    second = Authority(tmp_path / "second", name="Second authority")
+    waits = Waits([b"one"])
+    stamping = Stamping(authority, waits)
+    other = AskedAuthority("http://second.example", second.ask, Anchors.load(second.anchor.read_bytes(), "second.pem"))
+
+    logged = await stamping.run(_nobody_there, other, until=lambda: bool(waits.kept))
+
+    assert ["time_stamp_by_fallback"] == logged
+    assert ("http://second.example", ["the first one cannot be reached"]) == (
+        stamping.logged[0]["authority"],
+        stamping.logged[0]["before"],
+    )
+    assert ["CN=Second authority"] == [stamp.authority for stamp in waits.kept]
+    assert waits.gap is None
+
+
+async def test_an_answer_that_proves_nothing_leads_to_the_next_authority(authority: Authority, tmp_path: Path) -> None:
+    """Each authority is believed by its own anchor alone; the second one's does not vouch for the first."""
+    second = Authority(tmp_path / "second", name="Second authority")
+    waits = Waits([b"one"])
+    stamping = Stamping(authority, waits)
+    own = Anchors.load(second.anchor.read_bytes(), "second.pem")
+
+    await stamping.run(
+        AskedAuthority("http://first.example", authority.ask, own),
+        AskedAuthority("http://second.example", second.ask, own),
+        until=lambda: bool(waits.kept),
+    )
+
+    assert ["CN=Second authority"] == [stamp.authority for stamp in waits.kept]
+    assert "the answer of the time-stamping authority http://first.example is not accepted" in str(stamping.logged)
+
+
+async def test_the_gap_says_why_of_each_authority(authority: Authority) -> None:
+    """Only where none has stamped there is a gap, with the words of all."""
+    waits = Waits([b"one"])
+    stamping = Stamping(authority, waits)
+
+    async def garbage(_query: bytes) -> bytes:
+        return b"<html>"
+
+    logged = await stamping.run(_nobody_there, garbage, until=lambda: waits.gap is not None)
+
+    assert ["time_stamp_missing"] == logged
+    assert waits.gap is not None
+    assert waits.gap.text == (
+        "the first one cannot be reached; the answer of the time-stamping authority http://tsa.example is not accepted:"
+        " it is no RFC 3161 response: 6 bytes that begin with '<html>'"
+    )
+
+
+async def test_the_policy_is_asked_for(tmp_path: Path) -> None:
+    """An authority with two policies stamps under the one that is wished, which is not the one it takes by itself."""
+    authority = Authority(tmp_path / "tsa", policies=(OTHER_POLICY,))
+    waits = Waits([b"one"])
+    stamping = Stamping(authority, waits)
+
+    await stamping.run(
+        AskedAuthority("http://tsa.example", authority.ask, stamping.anchors, OTHER_POLICY),
+        until=lambda: not waits.pieces,
+    )
+    waits.pieces[:] = [b"two"]
+    await stamping.run(authority.ask, until=lambda: not waits.pieces)
+
+    assert [OTHER_POLICY, POLICY] == [stamp.policy for stamp in waits.kept]
+
+
+async def test_a_policy_that_the_authority_has_not_is_named(authority: Authority) -> None:
+    """The authority refuses it, and the gap says which policy was asked for."""
+    waits = Waits([b"one"])
+    stamping = Stamping(authority, waits)
+
+    await stamping.run(
+        AskedAuthority("http://tsa.example", authority.ask, stamping.anchors, OTHER_POLICY),
+        until=lambda: waits.gap is not None,
+    )
+
+    assert waits.gap is not None
+    assert f"http://tsa.example refused, asked for the policy {OTHER_POLICY}, with status 2" in waits.gap.text
+
+
 async def test_it_stops_at_once(authority: Authority) -> None:
     """Whoever is told to stop before it begins asks nobody."""
     stop = asyncio.Event()
@@ -238,6 +336,7 @@ async def test_it_stops_at_once(authority: Authority) -> None:
     waits = Waits([b"one"])
     stamping = Stamping(authority, waits)
 
-    await keep_stamping(waits, authority.ask, stamping.anchors, stop, clock=stamping.clock)
+    asked = [AskedAuthority("http://tsa.example", authority.ask, stamping.anchors)]
+    await keep_stamping(waits, asked, stop, clock=stamping.clock)
 
     assert [] == waits.kept

@@ -99,8 +99,10 @@ async def test_superseded_entries_are_passed_over(transport: SqliteTransport) ->
 async def test_missing_topic_is_named(tmp_path: Path) -> None:
     """Without its topic there is no directory."""
     async with found_bus(tmp_path / "bus.db", directory=False) as transport:
-        with pytest.raises(TopicMissingError, match=DIRECTORY):
+        with pytest.raises(TopicMissingError, match=DIRECTORY) as caught:
             await DirectoryReader(transport, bytes(32)).catch_up(30)
+    # Nobody can provision an exchange that has no directory.
+    assert "Check the address of the bus" in (caught.value.hint or "")
 
 
 async def test_fetch_returns_what_a_bundle_needs(transport: SqliteTransport) -> None:
@@ -117,8 +119,9 @@ async def test_fetch_returns_what_a_bundle_needs(transport: SqliteTransport) -> 
 
 async def test_empty_directory_is_an_error(transport: SqliteTransport) -> None:
     """A topic without records is no directory yet."""
-    with pytest.raises(DirectoryError, match="has no entry 0"):
+    with pytest.raises(DirectoryError, match="the directory is empty: it has no entry 0") as caught:
         await fetch_directory(transport, bytes(32))
+    assert "Check the address of the bus" in (caught.value.hint or "")
 
 
 class _Log:

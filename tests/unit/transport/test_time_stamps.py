@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from contextlib import asynccontextmanager
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docbus.errors import AuthorityUnavailableError, ConfigurationError
-from docbus.transport.time_stamps import MAX_ANSWER_BYTES, TSAClient, checked_address
+from docbus.errors import AuthorityUnavailableError, ConfigurationError, TimeStampError
+from docbus.transport.time_stamps import MAX_ANSWER_BYTES, MAX_TYPE_CHARACTERS, TSAClient, checked_address
 from docbus.transport.web import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
@@ -54,17 +55,17 @@ def sending(answer: bytes) -> Callable[[socket.socket], None]:
 @pytest.mark.parametrize(
     "answer",
     [
-        HEAD + b"Content-Length: 5\r\n\r\ntoken",
-        HEAD + b"\r\ntoken",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nto\r\n3;ext=1\r\nken\r\n0\r\n\r\n",
-        b"HTTP/1.0 200 \r\ncontent-length:5\r\n\r\ntoken",
+        HEAD + b"Content-Length: 5\r\n\r\n0\x03abc",
+        HEAD + b"\r\n0\x03abc",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n0\x03\r\n3;ext=1\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 \r\ncontent-length:5\r\n\r\n0\x03abc",
     ],
     ids=["length", "until-the-end", "chunked", "http-1.0"],
 )
 async def test_an_answer_is_read_in_each_form_of_http(answer: bytes) -> None:
     """However its length is told, the body comes back whole."""
     async with answering(sending(answer)) as (client, asked):
-        assert b"token" == await client.ask(b"question")
+        assert b"0\x03abc" == await client.ask(b"question")
 
     assert asked[0].startswith(b"POST /tsa?fast=1 HTTP/1.1\r\nHost: 127.0.0.1:")
     assert b"Content-Type: application/timestamp-query\r\n" in asked[0]
@@ -99,6 +100,40 @@ async def test_what_is_no_answer_is_refused(answer: bytes, said: str) -> None:
 
     assert "http://127.0.0.1:" in str(error.value)
     assert error.value.retriable
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            HEAD + b"Content-Type: text/html; charset=utf-8\r\nContent-Length: 21\r\n\r\n<html>\x1b[2J log in</a>",
+            r"21 bytes that begin with '<html>\x1b[2J log in</a>', of the type 'text/html; charset=utf-8'",
+        ),
+        (HEAD + b"Content-Type: application/timestamp-reply\r\nContent-Length: 0\r\n\r\n", "but no bytes at all"),
+        (HEAD + b"Content-Length: 2\r\n\r\n{}", "2 bytes that begin with '{}', of no type"),
+    ],
+    ids=["page", "nothing", "json"],
+)
+async def test_what_is_no_time_stamp_is_told_by_type_and_beginning(answer: bytes, said: str) -> None:
+    """A page that answers in the authority's place is shown as far as it helps, and nothing of ASN.1 is."""
+    async with answering(sending(answer)) as (client, _):
+        with pytest.raises(TimeStampError, match=re.escape(said)) as error:
+            await client.ask(b"question")
+
+    assert "http://127.0.0.1:" in str(error.value)
+    assert "time_stamp_refused" == error.value.code
+    assert "ASN.1" not in str(error.value)
+    assert "[timestamps] url" in (error.value.hint or "")
+
+
+async def test_a_type_of_any_length_is_shown_up_to_a_limit() -> None:
+    """Whoever answers does not fill the log with it."""
+    kind = b"a" * (MAX_TYPE_CHARACTERS + 1)
+    async with answering(sending(HEAD + b"Content-Type: " + kind + b"\r\nContent-Length: 2\r\n\r\n{}")) as (client, _):
+        with pytest.raises(TimeStampError) as error:
+            await client.ask(b"question")
+
+    assert f"'{'a' * MAX_TYPE_CHARACTERS}'" in str(error.value)
 
 
 async def test_a_flood_is_not_read_to_its_end() -> None:

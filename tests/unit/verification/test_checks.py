@@ -8,7 +8,7 @@ import pytest
 
 from docbus.errors import IndeterminateError, VerificationError
 from docbus.verification import checks, opening, parts, verifier
-from docbus.verification.checks import AUTHORITY_CODES, CHECKS, OF_PARTS, Check
+from docbus.verification.checks import AUTHORITY_CODES, CERTIFICATE_CODES, CHECKS, OF_PARTS, Check
 
 
 def test_numbers_count_without_holes() -> None:
@@ -23,7 +23,7 @@ def test_numbers_count_without_holes() -> None:
 
 def test_codes_are_unique_and_plain() -> None:
     """A code is small letters and underscores, and names one thing."""
-    codes = [check.code for check in CHECKS] + list(AUTHORITY_CODES)
+    codes = [check.code for check in CHECKS] + [*AUTHORITY_CODES, *CERTIFICATE_CODES]
 
     assert len(codes) == len(set(codes))
     assert [] == [code for code in codes if not re.fullmatch(r"[a-z][a-z0-9_]{2,63}", code)]

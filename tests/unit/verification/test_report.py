@@ -12,14 +12,15 @@ from docbus.errors import IndeterminateError, VerificationError
 from docbus.identity import entries
 from docbus.verification import checks
 from docbus.verification.opening import Opener
-from docbus.verification.report import Manner, VerificationReport, report_of
+from docbus.verification.outcomes import Manner
+from docbus.verification.report import VerificationReport, report_of
 from docbus.verification.verifier import DIRECTORY_HASH_FINDING, Verified, Verifier
 from docbus.wire.parts import content_size
 from tests.support.audit_exchange import CITY, COMMUNE, PROVINCE, Exchange
 from tests.support.directory import NOW_MS
 
 if TYPE_CHECKING:
-    from docbus.verification.report import Given
+    from docbus.verification.subject import Given
 
 LIVE = Manner(live=True, recipient=PROVINCE, record=True)
 AUDITOR = Manner(live=False, recipient=PROVINCE, record=True)

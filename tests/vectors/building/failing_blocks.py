@@ -13,11 +13,8 @@ from docbus.verification import checks
 from docbus.wire.encoding import put_bytes
 from tests.vectors.building.failing import flip
 from tests.vectors.building.letters import seal_batch
-from tests.vectors.building.world import (
-    STRANGER,
-    TAXES,
-    TAY_NINH,
-)
+from tests.vectors.building.vector import AUDITOR_MODE
+from tests.vectors.building.world import ALL_OPEN, LANG_SON, STRANGER, TAXES, TAY_NINH
 
 if TYPE_CHECKING:
     from docbus.verification.checks import Check
@@ -168,6 +165,7 @@ def blocks(make: Failing) -> None:
         "At that position nobody has been granted anything.",
         circumstances=replace(make.valid.circumstances["v1-document"], directory_position=0),
     )
+    _known_later(make)
     make.envelope(
         "profile-changed",
         {"signatures": (block._replace(profile=2),)},
@@ -268,6 +266,47 @@ def hybrid(make: Failing) -> None:
     )
     for name, signatures, check, made, why in rows:
         make.envelope(name, {"signatures": signatures}, check, made, why, base=base)
+
+
+def _known_later(make: Failing) -> None:
+    """C1.04 for an auditor whose directory ends before the entry that the statement names."""
+    told = make.valid.circumstances["v1-document"]
+    behind = replace(told, mode=AUDITOR_MODE, directory_position=0)
+    package = make.valid.envelopes["v1-document"].package
+    if package is None:
+        raise TypeError("the document has a package")
+    make.unchanged(
+        "recorded-before-the-grant-is-known",
+        replace(checks.CERTIFICATE, outcome="indeterminate"),
+        "The bytes of v1-document, read by an auditor whose directory ends with the genesis entry.",
+        "The statement names a later entry; the certificate may be granted up to there.",
+        code=checks.NOT_KNOWN_YET,
+        circumstances=behind,
+    )
+    stranger = seal_batch(make.world, make.world.parties[STRANGER].signer, [make.valid.letters["v1-document"]])[0]
+    make.envelope(
+        "recorded-certificate-unknown",
+        {"signatures": stranger.signatures},
+        checks.CERTIFICATE,
+        "Signed by a key that was never granted; an auditor's directory ends with the entry that is named.",
+        "The directory reaches the entry that the statement names, so no later grant can count.",
+        circumstances=replace(told, mode=AUDITOR_MODE, directory_position=ALL_OPEN),
+    )
+    make.unchanged(
+        "recorded-not-known-yet-re-addressed",
+        checks.RECIPIENT,
+        "The bytes of v1-document, in the inbox of another agency; an auditor's directory ends with the genesis entry.",
+        "Whatever needs no certificate is asked all the same.",
+        circumstances=replace(behind, recipient=LANG_SON),
+    )
+    make.envelope(
+        "recorded-not-known-yet-package-bit-flipped",
+        {"package": flip(package, len(package) // 2)},
+        checks.PACKAGE,
+        "One bit of the package flipped; read by an auditor whose directory ends with the genesis entry.",
+        "Whatever needs no certificate is asked all the same.",
+        circumstances=behind,
+    )
 
 
 ALL = (encoding, blocks, hybrid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 
 from docbus.identity.time_stamps.anchors import Anchors
 from docbus.identity.time_stamps.asking import Question
-from docbus.identity.time_stamps.der import element, elements, with_ordered_certificates
+from docbus.identity.time_stamps.der import element, elements, object_identifier, with_ordered_certificates
 from docbus.identity.time_stamps.token import decode_response, describe
 from docbus.identity.time_stamps.verdict import Outcome, judge
-from tests.support.time_stamps import Authority, with_certificate
+from tests.support.time_stamps import OTHER_POLICY, Authority, need_openssl, with_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,3 +85,37 @@ def test_any_bytes_come_back_or_are_put_in_order(encoded: bytes) -> None:
 def test_elements_are_read_as_they_were_written(rows: list[tuple[int, bytes]]) -> None:
     """Tags and contents of any length, in their order."""
     assert rows == elements(b"".join(element(*row) for row in rows))
+
+
+@pytest.mark.parametrize("dotted", ["0.0", "1.39", "2.999", "1.2.840.99999.1", "1.3.6.1.4.1.99999.1", f"1.2.{10**19}"])
+def test_object_identifiers_are_those_of_openssl(dotted: str, tmp_path: Path) -> None:
+    """Roots, arcs of several bytes and the largest ones are what `openssl asn1parse` reads."""
+    file = tmp_path / "identifier.der"
+    file.write_bytes(object_identifier(dotted))
+    command = [need_openssl(), "asn1parse", "-inform", "DER", "-in", str(file)]
+    said = subprocess.run(command, capture_output=True, check=True, timeout=20, text=True).stdout
+
+    assert f":{dotted}\n" in said
+
+
+@pytest.mark.parametrize(
+    "dotted", ["", "1", "3.1", "1.40", "0.40.1", "1.02", "1.-2", "1.2.", "one.two", "1." * 40 + "1"]
+)
+def test_what_is_no_object_identifier_is_refused(dotted: str) -> None:
+    """Nothing else is put into a request."""
+    with pytest.raises(ValueError, match="object identifier"):
+        object_identifier(dotted)
+
+
+def test_a_request_with_a_policy_is_one_to_openssl(tmp_path: Path) -> None:
+    """The policy stands where RFC 3161 has it, and everything else is as it was."""
+    file = tmp_path / "query.tsq"
+    question = Question.about(STAMPED, policy=OTHER_POLICY)
+    file.write_bytes(question.encoded)
+    command = [need_openssl(), "ts", "-query", "-in", str(file), "-text"]
+    said = subprocess.run(command, capture_output=True, check=True, timeout=20, text=True).stdout
+
+    assert f"Policy OID: {OTHER_POLICY}" in said
+    assert "Hash Algorithm: sha256" in said
+    assert f"Nonce: 0x{question.nonce:016X}" in said
+    assert "Certificate required: yes" in said

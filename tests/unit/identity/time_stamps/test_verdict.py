@@ -306,7 +306,7 @@ def test_an_error_of_a_library_is_a_refusal(
 
     monkeypatch.setattr(asking, "describe", surprise)
 
-    with pytest.raises(TimeStampError, match="ZeroDivisionError: surprise"):
+    with pytest.raises(TimeStampError, match="cannot be read \\(ZeroDivisionError\\)"):
         question.accept(answer, anchors, now_ms=0)
 
 
