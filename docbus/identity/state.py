@@ -2,7 +2,7 @@
 
 Nothing is ever overwritten: a changed agency or certificate becomes a new version behind which the old one stays.
 So a snapshot is a position and a reference, costs nothing to make, and one at a past position costs no more. Only
-:class:`~docbus.identity.snapshot.DirectoryReplay` writes here; readers in other threads see a version either wholly
+:class:`~docbus.identity.replay.DirectoryReplay` writes here; readers in other threads see a version either wholly
 or not at all, because each change is one assignment.
 """
 

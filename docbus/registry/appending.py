@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from docbus.clock import Clock
     from docbus.identity.registrar_terms import RegistrarTerms
+    from docbus.identity.replay import DirectoryReplay
     from docbus.identity.signing import RegistrarSigner
-    from docbus.identity.snapshot import DirectoryReplay, TrustSnapshot
+    from docbus.identity.snapshot import TrustSnapshot
     from docbus.registry.last_entry import LastEntry
     from docbus.transport.port import Transport
 

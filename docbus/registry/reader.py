@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from docbus.errors import BrokerUnavailableError, DirectoryError, ForeignRecordError, WaitTimeoutError
+from docbus.identity.replay import DirectoryReplay
 from docbus.identity.rules import refusal
-from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import MIB
 from docbus.registry.shelf import FileShelf
 from docbus.transport.topics import DIRECTORY
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
     Attributes:
         value: The record's value.
         offset: Where it lay.
-        checked: What its certificates came to, see :attr:`~docbus.identity.snapshot.DirectoryReplay.checked`.
+        checked: What its certificates came to, see :attr:`~docbus.identity.replay.DirectoryReplay.checked`.
     """
 
     value: bytes
@@ -56,7 +56,7 @@ class DirectoryReader:
         transport: Started by the caller.
         genesis: The pinned hash of the genesis entry.
         on_entry: Told each record value that was applied, its offset, and what its certificates came to
-            (:attr:`~docbus.identity.snapshot.DirectoryReplay.checked`).
+            (:attr:`~docbus.identity.replay.DirectoryReplay.checked`).
         on_foreign: Told each record that the registrar did not sign, and what is wrong with it.
 
     Attributes:

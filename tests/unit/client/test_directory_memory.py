@@ -10,7 +10,7 @@ from docbus.client import directory_memory as module
 from docbus.client.directory_memory import DirectoryMemory, begin_directory, fetch_after_kept
 from docbus.errors import DirectoryError
 from docbus.identity import entries
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from docbus.registry.follow import DirectoryFollower
 from docbus.registry.reader import Kept
 from docbus.storage.database import Database
