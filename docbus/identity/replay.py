@@ -29,6 +29,7 @@ from docbus.identity.state import DirectoryState
 from docbus.wire.pae import DIRECTORY_TYPE
 
 if TYPE_CHECKING:
+    from docbus.identity.registrar_terms import RegistrarTerms
     from docbus.identity.shelf import Shelf
 
 
@@ -101,6 +102,27 @@ class DirectoryReplay:
         self._write(position, record, found_hash, entry)
         return entry
 
+    def apply_proven(self, record_value: bytes, checked: bytes, terms: RegistrarTerms) -> None:
+        """Apply the next record, of which :func:`~docbus.identity.proving.prove` has said what it is by itself.
+
+        Args:
+            record_value: As it was read.
+            checked: What was said.
+            terms: Under which it was. If an entry has named others since, it is verified like any record.
+
+        Raises:
+            DirectoryError: It breaks a rule; the text names position and rule, and nothing has changed.
+        """
+        if self._state.terms_for(self.position + 1) is terms:
+            self.apply_kept(record_value, checked)
+        else:
+            self.apply(record_value)
+
+    @property
+    def terms(self) -> RegistrarTerms | None:
+        """Whose signatures the next entry needs; None before the genesis."""
+        return self._state.terms_for(self.position + 1)
+
     def apply_kept(self, record_value: bytes, checked: bytes) -> None:
         """Apply the next record, which was applied before and has been kept where nobody else can write.
 
@@ -143,7 +165,7 @@ class DirectoryReplay:
     ) -> None:
         check_chain(self._state, position, entry)
         self._state.known_signing, self._state.checked_signing = known, None
-        self._state.applied_at = entry.made_at
+        self._state.entry, self._state.applied_at = record.entry, entry.made_at
         if position:
             apply_change(self._state, position, entry.change)
         else:

@@ -95,7 +95,8 @@ class TrustSnapshot:
     def alias(self, alias: str) -> str | None:
         """Return the canonical id of the agency that has this canonical id as an alias."""
         found = self._state.aliases.get(alias)
-        return found[0] if found is not None and found[1] <= self.position else None
+        agency = None if found is None else self.agency(found)
+        return found if agency is not None and alias in agency.aliases else None
 
     def parent(self, agency_id: str) -> str | None:
         """Return the canonical id of the agency that one belongs to, granted or not; None at the top.
