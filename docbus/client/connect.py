@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from docbus.client.folder_directory import folder_memory
 from docbus.errors import AgencyClosedError, ConfigurationError, IdentityError, KeyFileError
 from docbus.identity.encryption import open_decrypter
 from docbus.identity.overlap import is_retired
@@ -296,6 +297,6 @@ async def open_registrar(
     folders = (own.heartbeat_key,) if beating and own.heartbeat_key is not None else (own.key, own.heartbeat_key)
     named = [settings.key_uri(uri) for uri in folders if uri is not None]
     signers = [await asyncio.to_thread(registrar_signer, uri) for uri in (*named, *keys)]
-    async with started_transport(settings) as transport:
+    async with started_transport(settings) as transport, folder_memory(settings) as memory:
         last = LastEntry(settings.folder / FILE_NAME)
-        yield Registrar(transport, signers, settings.exchange.genesis_bytes, clock, last)
+        yield Registrar(transport, signers, settings.exchange.genesis_bytes, clock, last, memory=memory)
