@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FROM_ENTRIES = 10_000
 """Entries ahead from which on processes are started: below, starting them takes longer than they save."""
 MAX_PROVERS = 8
-"""Processes at a time; one process cannot apply what more of them prove. Each has some 40 MiB."""
+"""Processes at a time; one process cannot apply what more of them prove. Each has some 33 MiB."""
 ANSWER_SECONDS = 60.0
 """Seconds for an answer; 512 entries take 0.1."""
 START_SECONDS = 30.0
