@@ -1,8 +1,9 @@
 """Starting on a directory of national size: seconds and memory of an agency, without brokers; some minutes in all.
 
 ``.venv/bin/python benchmarks/directory.py`` makes an exchange on the embedded bus, grants 123,265 agencies with keys of
-their own, and opens one agency's folder in a process of its own: for the first time, when every entry is verified;
-again, on what it has kept (ADR 0025); and again with entries that are new. ``make bench`` does not run it.
+their own, and opens one agency's folder in a process of its own: for the first time, when every entry is verified, with
+the help of other processes, whose memory and time of a processor are not in the figures; again, on what it has kept
+(ADR 0025); and again with entries that are new. ``make bench`` does not run it.
 ``--folder`` keeps the exchange for the next run.
 """
 

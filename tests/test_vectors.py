@@ -16,7 +16,7 @@ from docbus.envelope.parts import AttachmentContext
 from docbus.envelope.statement import DocumentBody
 from docbus.errors import IndeterminateError, VerificationError
 from docbus.identity.pki.material import NOTHING_KNOWN, ValidationMaterial, read_piece
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from docbus.verification.checks import AUTHORITY_CODES, AUTHORITY_UNFIT, CERTIFICATE_CODES, CHECKS, PATH_CODES
 from docbus.verification.opening import Opener
 from docbus.verification.parts import WantedContent, check_part, check_whole, claimed_part, open_checked

@@ -143,7 +143,7 @@ def read_directory(session: Session, at: str | None = None) -> TrustSnapshot:
         DirectoryError: The directory does not begin with the pinned entry, or contradicts itself.
     """
     from docbus.client.connect import started_transport
-    from docbus.registry.follow import fetch_snapshot
+    from docbus.client.folder_directory import fetch_for_folder
 
     settings = session.settings()
     position = int(at) if at is not None and at.isdecimal() else None
@@ -151,7 +151,7 @@ def read_directory(session: Session, at: str | None = None) -> TrustSnapshot:
 
     async def work() -> TrustSnapshot:
         async with started_transport(settings) as transport:
-            return await fetch_snapshot(transport, settings.exchange.genesis_bytes, position=position, time_ms=time_ms)
+            return await fetch_for_folder(transport, settings, position=position, time_ms=time_ms)
 
     return session.run(work())
 

@@ -72,14 +72,14 @@ def list_authorities(context: typer.Context, *, output: options.Output = Form.TE
     """List the authorities in force; any folder of the exchange may ask."""
     session = begin(context)
     from docbus.client.connect import started_transport
+    from docbus.client.folder_directory import fetch_for_folder
     from docbus.identity.pki.authorities import TrustAnchor
-    from docbus.registry.follow import fetch_snapshot
 
     settings = session.settings()
 
     async def work() -> tuple[TrustAnchor, ...]:
         async with started_transport(settings) as transport:
-            snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
+            snapshot = await fetch_for_folder(transport, settings)
         return snapshot.authorities().anchors
 
     found = session.run(work())

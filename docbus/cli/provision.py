@@ -37,8 +37,8 @@ def provision(
     """
     session = begin(context)
     from docbus.client.connect import started_transport
+    from docbus.client.folder_directory import fetch_for_folder
     from docbus.registry.access import AccessAction, AccessStep, apply_access, plan_access
-    from docbus.registry.follow import fetch_snapshot
     from docbus.registry.provision import Action, Provisioned, apply, plan
     from docbus.transport.topics import DAY_MS
 
@@ -48,7 +48,7 @@ def provision(
 
     async def work() -> tuple[list[Step], Provisioned, list[AccessStep]]:
         async with started_transport(settings) as transport:
-            snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
+            snapshot = await fetch_for_folder(transport, settings)
             retention_ms = settings.content.retention_days * DAY_MS
             steps = await plan(transport, snapshot, content_retention_ms=retention_ms)
             access = [] if terms is None else await plan_access(reached(transport), snapshot, terms)

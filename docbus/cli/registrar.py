@@ -111,13 +111,13 @@ def show(context: typer.Context, *, output: options.Output = Form.TEXT) -> None:
     """Show the genesis hash that everybody pins, and how far the directory has come."""
     session = begin(context)
     from docbus.client.connect import started_transport
-    from docbus.registry.follow import fetch_snapshot
+    from docbus.client.folder_directory import fetch_for_folder
 
     settings = session.settings()
 
     async def work() -> dict[str, str]:
         async with started_transport(settings) as transport:
-            snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
+            snapshot = await fetch_for_folder(transport, settings)
         return {
             "environment": snapshot.environment,
             "genesis": snapshot.genesis.hex(),

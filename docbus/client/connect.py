@@ -7,6 +7,7 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from docbus.client.folder_directory import folder_memory
 from docbus.errors import AgencyClosedError, ConfigurationError, IdentityError, KeyFileError
 from docbus.identity.certificates import end_of
 from docbus.identity.encryption import open_decrypter
@@ -297,6 +298,6 @@ async def open_registrar(
     folders = (own.heartbeat_key,) if beating and own.heartbeat_key is not None else (own.key, own.heartbeat_key)
     named = [settings.key_uri(uri) for uri in folders if uri is not None]
     signers = [await asyncio.to_thread(registrar_signer, uri) for uri in (*named, *keys)]
-    async with started_transport(settings) as transport:
+    async with started_transport(settings) as transport, folder_memory(settings) as memory:
         last = LastEntry(settings.folder / FILE_NAME)
-        yield Registrar(transport, signers, settings.exchange.genesis_bytes, clock, last)
+        yield Registrar(transport, signers, settings.exchange.genesis_bytes, clock, last, memory=memory)

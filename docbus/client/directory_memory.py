@@ -44,6 +44,7 @@ class DirectoryMemory:
         self._version = version
         self._read: list[Kept] = []
         self._kept = 0
+        self._anew = False
         self._writing: set[asyncio.Task[None]] = set()
 
     async def seen(self) -> SeenEntry | None:
@@ -68,12 +69,16 @@ class DirectoryMemory:
         """Take a record that was applied, from the genesis on; it is kept with the next snapshot, or before."""
         self._read.append(Kept(value, offset, checked))
         if len(self._read) >= BATCH_RECORDS:
-            rows = self._rows()
-            self._write_behind(lambda connection: _write(connection, rows, self._version))
+            self._write_behind(self._operation())
 
     def go_on_after(self, count: int) -> None:
         """Say that so many records are kept already, from the genesis on; what was taken of them is."""
-        self._kept = count
+        self._kept, self._anew = count, False
+        self._read.clear()
+
+    def begin_anew(self) -> None:
+        """Say that what is kept cannot be used: the first record that is taken comes in the place of all of it."""
+        self._kept, self._anew = 0, True
         self._read.clear()
 
     async def check(self, snapshot: TrustSnapshot, seen: SeenEntry | None) -> None:
@@ -87,25 +92,31 @@ class DirectoryMemory:
             DirectoryError: It ends earlier, or has another entry where one was seen.
         """
         compare(snapshot, seen)
-        rows = self._rows()
-        await self._database.write(lambda connection: _write(connection, rows, self._version, snapshot))
+        await self._database.write(self._operation(snapshot))
 
     def note(self, snapshot: TrustSnapshot) -> None:
         """Remember a newer snapshot; called on the loop, written behind."""
-        rows = self._rows()
-        self._write_behind(lambda connection: _write(connection, rows, self._version, snapshot))
+        self._write_behind(self._operation(snapshot))
 
     def _write_behind(self, operation: Callable[[sqlite3.Connection], None]) -> None:
         task = asyncio.ensure_future(self._database.write(operation))
         self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        task.add_done_callback(self._written)
 
-    def _rows(self) -> list[tuple[int, int, bytes, bytes]]:
-        """Return what was taken and is not handed to the database yet."""
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The next process reads from the bus what is not kept.
+            _log.warning("directory_not_kept", error=str(error))
+
+    def _operation(self, snapshot: TrustSnapshot | None = None) -> Callable[[sqlite3.Connection], None]:
+        """Return what writes what was taken and is not handed to the database yet."""
         rows = [(position, one.offset, one.value, one.checked) for position, one in enumerate(self._read, self._kept)]
+        anew = self._anew and bool(rows)
         self._kept += len(rows)
+        self._anew = self._anew and not rows
         self._read.clear()
-        return rows
+        return lambda connection: _write(connection, rows, self._version, snapshot, anew=anew)
 
     async def aclose(self) -> None:
         """Wait for what is being written."""
@@ -156,9 +167,11 @@ def _write(
     rows: list[tuple[int, int, bytes, bytes]],
     version: str,
     snapshot: TrustSnapshot | None = None,
+    *,
+    anew: bool = False,
 ) -> None:
-    if rows and _version_of(connection) != version:
-        # Another version has checked what is kept, or none has; this process has read all of it anew.
+    if anew or (rows and _version_of(connection) != version):
+        # Another version has checked what is kept, or it is damaged; this process has read all of it anew.
         connection.execute("DELETE FROM directory WHERE position >= ?", (rows[0][0],))
         connection.execute("INSERT OR REPLACE INTO outbox (name, value) VALUES (?, ?)", (_VERSION, version))
     connection.executemany(
@@ -207,7 +220,14 @@ async def begin_directory(transport: Transport, follower: DirectoryFollower, mem
     await memory.check(follower.snapshot, seen)
 
 
-async def fetch_after_kept(transport: Transport, genesis: bytes, memory: DirectoryMemory) -> TrustSnapshot:
+async def fetch_after_kept(
+    transport: Transport,
+    genesis: bytes,
+    memory: DirectoryMemory,
+    *,
+    position: int | None = None,
+    time_ms: int | None = None,
+) -> TrustSnapshot:
     """Read what the bus has beyond what is kept, and return the snapshot at its end; nothing is written.
 
     Where that does not go on from what is kept, the whole log is read, so that the snapshot is what the bus shows.
@@ -216,9 +236,11 @@ async def fetch_after_kept(transport: Transport, genesis: bytes, memory: Directo
         transport: Started.
         genesis: The pinned hash of the genesis entry.
         memory: Of this folder.
+        position: Of the entry at which the snapshot is taken instead.
+        time_ms: Time by the registrar's clock at which it is taken instead.
 
     Raises:
-        DirectoryError: The log is empty or breaks a rule.
+        DirectoryError: The log is empty or breaks a rule, or does not have that entry or anything of that time.
         WaitTimeoutError: The end was not reached in time.
         TransportError: The topic is missing or cannot be read.
     """
@@ -226,11 +248,13 @@ async def fetch_after_kept(transport: Transport, genesis: bytes, memory: Directo
         reader = DirectoryReader(transport, genesis)
         try:
             await reader.resume(memory.kept(), verify=False)
-            await reader.catch_up(LOAD_SECONDS)
-            return reader.replay.snapshot()
+            await reader.confirm()
         except (DirectoryError, MalformedError) as error:
             _log.warning("directory_kept_unusable", error=error.text)
-    return await fetch_snapshot(transport, genesis)
+        else:
+            await reader.catch_up(LOAD_SECONDS)
+            return reader.replay.snapshot(position if time_ms is None else reader.replay.position_at(time_ms))
+    return await fetch_snapshot(transport, genesis, position=position, time_ms=time_ms)
 
 
 async def _begin_with_kept(follower: DirectoryFollower, memory: DirectoryMemory, seen: SeenEntry | None) -> None:
@@ -245,4 +269,4 @@ async def _begin_with_kept(follower: DirectoryFollower, memory: DirectoryMemory,
         # All of it comes from the bus once more, verified.
         _log.warning("directory_kept_unusable", error=error.text)
         follower.forget()
-        memory.go_on_after(0)
+        memory.begin_anew()

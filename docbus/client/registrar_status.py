@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from docbus.client.connect import started_transport
 from docbus.client.directory_state import DirectoryState, directory_state
+from docbus.client.folder_directory import fetch_for_folder
 from docbus.errors import IdentityError, TransportError, WaitTimeoutError
-from docbus.registry.follow import fetch_snapshot
 from docbus.registry.heartbeat_stamps import read_gap
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def registrar_status(settings: Settings, clock: Clock) -> RegistrarStatus:
     trouble: DocbusError | None = None
     try:
         async with started_transport(settings) as transport:
-            snapshot = await fetch_snapshot(transport, settings.exchange.genesis_bytes)
+            snapshot = await fetch_for_folder(transport, settings)
         directory = directory_state(snapshot, None, now_ms)
     except (TransportError, IdentityError, WaitTimeoutError) as error:
         trouble = error

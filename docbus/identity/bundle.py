@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from docbus.errors import DirectoryError, MalformedError
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,8 +12,8 @@ from docbus.identity import authorities, entries, standing
 from docbus.identity.agency import parse_canonical
 from docbus.identity.certificates import certificate_set_digest
 from docbus.identity.checked import check_signing
-from docbus.identity.encryption import SUITE_2026, Encrypter
-from docbus.identity.grants import Agency, CertificateGrant, LazyKeys
+from docbus.identity.encryption import SUITE_2026, Encrypter, check_encryption_key
+from docbus.identity.grants import CertificateGrant, LazyKeys
 from docbus.identity.lookups import checked_title, known_agency, open_agency
 from docbus.identity.overlap import check_overlap, ended
 from docbus.identity.registrar_terms import terms_of
@@ -25,6 +25,8 @@ from docbus.wire.profiles import PROFILES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from docbus.identity.checked import CheckedSigning
+    from docbus.identity.grants import Agency
     from docbus.identity.state import DirectoryState
 
 MAX_ALIASES = 64
@@ -95,38 +97,28 @@ def _rotate_registrar(state: DirectoryState, position: int, rotation: entries.Re
 
 def _grant(state: DirectoryState, position: int, grant: entries.AgencyGrant) -> None:
     if not state.was_applied:
-        _check_form(position, grant)
-    if state.agencies.newest(grant.agency) is not None:
+        check_form(position, grant)
+    if grant.agency in state.agencies:
         raise refusal(
             position, "code_once", f"{grant.agency} was granted before; new keys are given to it by a rotation"
         )
     if grant.agency in state.aliases:
-        raise refusal(position, "alias_unique", f"{grant.agency} is an alias of {state.aliases[grant.agency][0]}")
+        raise refusal(position, "alias_unique", f"{grant.agency} is an alias of {state.aliases[grant.agency]}")
     for alias in grant.aliases:
         _free_alias(state, position, grant.agency, alias)
-    certificate, signing_keys = _signing(state, position, grant.agency, grant.signing)
-    encrypter = _encryption(state, position, grant.encryption)
+    certificate, checked = _signing(state, position, grant.agency, grant.signing)
+    encryption = _encryption(position, grant.encryption)
 
-    state.signing_keys.update(dict.fromkeys(signing_keys, grant.agency))
-    state.encryption_keys.add(encrypter.digest)
-    state.certificates.put(certificate.digest, position, certificate)
-    for alias in grant.aliases:
-        state.aliases[alias] = (grant.agency, position)
-    agency = Agency(
-        id=grant.agency,
-        name=grant.name,
-        aliases=grant.aliases,
-        roles=grant.roles,
-        partitions=grant.partitions,
-        certificates=(certificate.digest,),
-        encrypters=((encrypter, position, None),),
-        granted_at=position,
-    )
-    state.agencies.put(grant.agency, position, agency)
+    state.signing_keys.update(dict.fromkeys(checked.keys, grant.agency))
+    state.encryption_keys.add(encryption)
+    place = state.grants.put(state.entry, checked)
+    state.certificates.place(certificate, place)
+    state.aliases.update(dict.fromkeys(grant.aliases, grant.agency))
+    state.agencies.place(grant.agency, place)
     state.order.append(grant.agency)
 
 
-def _check_form(position: int, grant: entries.AgencyGrant) -> None:
+def check_form(position: int, grant: entries.AgencyGrant) -> None:
     """Return if a grant keeps the rules that ask nothing of the entries before it."""
     for agency_id in (grant.agency, *grant.aliases):
         _canonical(position, agency_id)
@@ -147,30 +139,42 @@ def _rotate(state: DirectoryState, position: int, rotation: entries.KeyRotation 
     _held(position, agency.id, rotation.retire_signing, set(held))
     _held(position, agency.id, rotation.retire_encryption, open_keys)
     granted = _signing(state, position, agency.id, rotation.signing) if rotation.signing else None
-    encrypter = _encryption(state, position, rotation.encryption) if rotation.encryption else None
-    if encrypter is not None:
-        _new_to(position, agency, encrypter.digest)
+    if rotation.encryption:
+        _new_to(position, agency, _encryption(position, rotation.encryption))
     retires_at = rotation.retires_at if isinstance(rotation, entries.KeyOverlap) else None
     if isinstance(rotation, entries.KeyOverlap):
         check_overlap(position, rotation, state.applied_at, [held[digest] for digest in rotation.retire_signing])
     stays = any(g.retires_at_ms is None for digest, g in held.items() if digest not in rotation.retire_signing)
     if rotation.retire_signing and granted is None and not stays:
         raise refusal(position, "rotation_leaves_key", f"{agency.id} would have no signing key")
-    if rotation.retire_encryption and encrypter is None and len(rotation.retire_encryption) == len(open_keys):
+    if rotation.retire_encryption and rotation.encryption is None and len(rotation.retire_encryption) == len(open_keys):
         raise refusal(position, "rotation_leaves_key", f"{agency.id} would have no encryption key")
 
     for digest in rotation.retire_signing:
         state.certificates.put(digest, position, ended(held[digest], position, retires_at))
-    if granted is not None:
-        certificate, signing_keys = granted
-        state.signing_keys.update(dict.fromkeys(signing_keys, agency.id))
-        state.certificates.put(certificate.digest, position, certificate)
-        agency = replace(agency, certificates=(*agency.certificates, certificate.digest))
+    if rotation.signing and granted is not None:
+        certificate, checked = granted
+        state.signing_keys.update(dict.fromkeys(checked.keys, agency.id))
+        state.certificates.put(
+            certificate,
+            position,
+            CertificateGrant(
+                digest=certificate,
+                agency=agency.id,
+                profile=rotation.signing.profile,
+                not_before_ms=checked.not_before_ms,
+                not_after_ms=checked.not_after_ms,
+                granted_at=position,
+                keys=LazyKeys.put(rotation.signing.certificates, state.shelf),
+            ),
+        )
+        agency = replace(agency, certificates=(*agency.certificates, certificate))
     encrypters = tuple(
         (known, granted_at, position if known.digest in rotation.retire_encryption else retired_at)
         for known, granted_at, retired_at in agency.encrypters
     )
-    if encrypter is not None:
+    if rotation.encryption:
+        encrypter = Encrypter(rotation.encryption.public_key, state.shelf)
         state.encryption_keys.add(encrypter.digest)
         encrypters = (*encrypters, (encrypter, position, None))
     state.agencies.put(agency.id, position, replace(agency, encrypters=encrypters))
@@ -197,7 +201,7 @@ def _alias(state: DirectoryState, position: int, alias: entries.Alias) -> None:
         raise refusal(position, "alias_unique", f"{agency.id} would have more than {MAX_ALIASES} aliases")
     _canonical(position, alias.alias)
     _free_alias(state, position, agency.id, alias.alias)
-    state.aliases[alias.alias] = (agency.id, position)
+    state.aliases[alias.alias] = agency.id
     state.agencies.put(agency.id, position, replace(agency, aliases=(*agency.aliases, alias.alias)))
 
 
@@ -229,8 +233,8 @@ def _close(state: DirectoryState, position: int, closure: entries.Closure) -> No
 
 def _signing(
     state: DirectoryState, position: int, agency: str, signing: entries.SigningKey
-) -> tuple[CertificateGrant, tuple[bytes, ...]]:
-    """Return the new grant, and the SHA-256 of each SubjectPublicKeyInfo in it."""
+) -> tuple[bytes, CheckedSigning]:
+    """Return the digest of a new certificate, which may be granted, and what it says."""
     terms = PROFILES.get(signing.profile)
     if terms is None:
         raise refusal(position, "profile_known", f"signature profile {signing.profile} cannot be read by this version")
@@ -239,7 +243,7 @@ def _signing(
     except IdentityError as error:
         raise refusal(position, "certificate_fit", f"{agency}: {error.text}") from error
     digest = certificate_set_digest([sha256(der).digest() for der in signing.certificates])
-    if state.certificates.newest(digest) is not None:
+    if digest in state.certificates:
         raise refusal(position, "certificate_once", f"certificate {digest.hex()[:16]}… was granted before")
     for signing_key in checked.keys:
         if signing_key in state.revoked_signing_keys:
@@ -248,25 +252,18 @@ def _signing(
         if holder != agency:
             raise refusal(position, "signing_key_one_agency", f"{agency}: the key was granted to {holder}")
     state.checked_signing = checked
-    return CertificateGrant(
-        digest=digest,
-        agency=agency,
-        profile=signing.profile,
-        not_before_ms=checked.not_before_ms,
-        not_after_ms=checked.not_after_ms,
-        granted_at=position,
-        keys=LazyKeys(signing.certificates, state.shelf),
-    ), checked.keys
+    return digest, checked
 
 
-def _encryption(state: DirectoryState, position: int, encryption: entries.EncryptionKey) -> Encrypter:
+def _encryption(position: int, encryption: entries.EncryptionKey) -> bytes:
+    """Return the digest of a new encryption key, which may be granted."""
     if encryption.suite != SUITE_2026:
         raise refusal(position, "suite_known", f"encryption suite {encryption.suite} cannot be read by this version")
     try:
-        encrypter = Encrypter(encryption.public_key, state.shelf)
+        check_encryption_key(encryption.public_key)
     except IdentityError as error:
         raise refusal(position, "encryption_key_fit", error.text) from error
-    return encrypter
+    return sha256(encryption.public_key).digest()
 
 
 def _new_to(position: int, agency: Agency, encryption: bytes) -> None:
@@ -288,10 +285,10 @@ def _canonical(position: int, agency_id: str) -> None:
 
 
 def _free_alias(state: DirectoryState, position: int, agency_id: str, alias: str) -> None:
-    if alias == agency_id or state.agencies.newest(alias) is not None:
+    if alias == agency_id or alias in state.agencies:
         raise refusal(position, "alias_unique", f"{alias} is an agency's own code")
     if alias in state.aliases:
-        raise refusal(position, "alias_unique", f"{alias} is an alias of {state.aliases[alias][0]}")
+        raise refusal(position, "alias_unique", f"{alias} is an alias of {state.aliases[alias]}")
 
 
 def _roles(position: int, roles: tuple[str, ...]) -> None:

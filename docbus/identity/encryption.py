@@ -66,6 +66,7 @@ class Encrypter:
     Args:
         raw: The public key, 1216 bytes.
         shelf: Where these bytes lie until they are used; they stay in the object without one.
+        at: Where on the shelf they lie already; they are put there if this is left out.
 
     Attributes:
         digest: SHA-256 of the public key, by which it is named.
@@ -76,12 +77,12 @@ class Encrypter:
 
     __slots__ = ("_at", "_held", "_parsed", "digest")
 
-    def __init__(self, raw: bytes, shelf: Shelf | None = None) -> None:
+    def __init__(self, raw: bytes, shelf: Shelf | None = None, at: int | None = None) -> None:
         check_encryption_key(raw)
         self.digest = sha256(raw).digest()
         self._parsed: hpke.MLKEM768X25519PublicKey | None = None
-        self._at = 0 if shelf is None else shelf.put(raw)
         self._held: bytes | Shelf = raw if shelf is None else shelf
+        self._at = at if at is not None else 0 if shelf is None else shelf.put(raw)
 
     @override
     def __eq__(self, other: object) -> bool:

@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from docbus.errors import AgencyClosedError
 from docbus.identity.certificates import load_certificate_key
-from docbus.wire.profiles import PROFILES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from docbus.identity.encryption import Encrypter
     from docbus.identity.shelf import Shelf
     from docbus.identity.signing import PublicKey
-
-
-_MOST = max(terms.signatures for terms in PROFILES.values())
-_SIZES = struct.Struct(f">{_MOST}I")
-"""Size of each certificate on the shelf, in front of them; 0 where there is none."""
-_SIZE_BITS = 32
 
 
 class LazyKeys:
     """The certificates of a grant, and their public keys, parsed when first asked for; shared by all its versions.
 
     Args:
-        certificates: DER, in the profile's order.
-        shelf: Where they lie until they are asked for.
+        places: Where each certificate lies on the shelf, DER, and its size; in the profile's order.
+        shelf: The shelf.
     """
 
-    __slots__ = ("_parsed", "_place", "_shelf")
+    __slots__ = ("_parsed", "_places", "_shelf")
 
-    def __init__(self, certificates: tuple[bytes, ...], shelf: Shelf) -> None:
+    def __init__(self, places: Sequence[tuple[int, int]], shelf: Shelf) -> None:
         self._shelf = shelf
-        together = _SIZES.pack(*map(len, certificates), *[0] * (_MOST - len(certificates))) + b"".join(certificates)
-        # One number for where and how long: of two, or of a pair for each, a national directory has 16 MiB more.
-        self._place = shelf.put(together) << _SIZE_BITS | len(together)
+        self._places = tuple(places)
         self._parsed: tuple[PublicKey, ...] | None = None
+
+    @classmethod
+    def put(cls, certificates: Sequence[bytes], shelf: Shelf) -> Self:
+        """Lay certificates on the shelf."""
+        return cls([(shelf.put(der), len(der)) for der in certificates], shelf)
 
     @property
     def certificates(self) -> tuple[bytes, ...]:
         """The certificates, DER, in the profile's order."""
-        together = self._shelf.get(self._place >> _SIZE_BITS, self._place & (1 << _SIZE_BITS) - 1)
-        found, at = [], _SIZES.size
-        for size in filter(None, _SIZES.unpack_from(together)):
-            found.append(together[at : at + size])
-            at += size
-        return tuple(found)
+        return tuple(self._shelf.get(at, size) for at, size in self._places)
 
     def public_keys(self) -> tuple[PublicKey, ...]:
         """Return the parsed keys, in the profile's order."""

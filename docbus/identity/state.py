@@ -2,16 +2,18 @@
 
 Nothing is ever overwritten: a changed agency or certificate becomes a new version behind which the old one stays.
 So a snapshot is a position and a reference, costs nothing to make, and one at a past position costs no more. Only
-:class:`~docbus.identity.snapshot.DirectoryReplay` writes here; readers in other threads see a version either wholly
+:class:`~docbus.identity.replay.DirectoryReplay` writes here; readers in other threads see a version either wholly
 or not at all, because each change is one assignment.
 """
 
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from docbus.identity.shelf import MemoryShelf
+from docbus.identity.shelved import ShelvedGrants
+from docbus.identity.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,46 +25,7 @@ if TYPE_CHECKING:
     from docbus.identity.registrar_terms import RegistrarTerms
     from docbus.identity.shelf import Shelf
 
-V = TypeVar("V")
 HASH_BYTES = 32
-
-
-class Versions(Generic[V]):
-    """A dict whose values have versions, each in force from a position on."""
-
-    __slots__ = ("_newest",)
-
-    def __init__(self) -> None:
-        # (position, value, the version before or None)
-        self._newest: dict[str | bytes, tuple[int, V, object]] = {}
-
-    def put(self, key: str | bytes, position: int, value: V) -> None:
-        """Add a version in force from ``position`` on; positions of a key never go back."""
-        self._newest[key] = (position, value, self._newest.get(key))
-
-    def at(self, key: str | bytes, position: int) -> V | None:
-        """Return the version in force at a position; one step unless there are newer versions."""
-        node = self._newest.get(key)
-        while node is not None:
-            if node[0] <= position:
-                return node[1]
-            node = node[2]  # type: ignore[assignment] # a node of the same shape, or None
-        return None
-
-    def keys(self) -> list[str | bytes]:
-        """Return everything that has a version."""
-        return list(self._newest)
-
-    def copy(self) -> Versions[V]:
-        """Return another one with the same versions."""
-        made: Versions[V] = Versions()
-        made._newest = self._newest.copy()
-        return made
-
-    def newest(self, key: str | bytes) -> V | None:
-        """Return the newest version."""
-        node = self._newest.get(key)
-        return None if node is None else node[1]
 
 
 class DirectoryState:
@@ -77,9 +40,11 @@ class DirectoryState:
         "checked_signing",
         "delegations",
         "encryption_keys",
+        "entry",
         "environment",
         "first_heartbeat",
         "genesis",
+        "grants",
         "hashes",
         "known_signing",
         "made_at",
@@ -110,6 +75,8 @@ class DirectoryState:
         """What the certificates of the next grant say, if that was checked earlier and kept."""
         self.checked_signing: CheckedSigning | None = None
         """What those of the last entry say; None if it grants no signing key."""
+        self.entry = b""
+        """The signed bytes of the next entry."""
         self.applied_at = 0
         """When the next entry was made, by the registrar's clock, in milliseconds since 1970 UTC."""
         # Machine words, not Python's integers: heartbeats make a hundred thousand in a year.
@@ -117,16 +84,18 @@ class DirectoryState:
         """The same of all entries before it, by position."""
         self.hashes = bytearray()
         """Entry hashes by position, 32 bytes each."""
-        self.agencies: Versions[Agency] = Versions()
-        self.certificates: Versions[CertificateGrant] = Versions()
+        self.grants = ShelvedGrants(self.shelf)
+        """Agencies and certificates that have not changed since they were granted."""
+        self.agencies: Versions[Agency] = Versions(self.grants.agency)
+        self.certificates: Versions[CertificateGrant] = Versions(self.grants.certificate)
         self.delegations: Versions[DelegationGrant] = Versions()
         """By the ids of the agency and its delegate, with a blank in between."""
         self.authorities: list[tuple[int, Authorities]] = []
         """Position of each entry that names or ends an authority, the oldest first, and those in force from it on."""
         self.order: list[str] = []
         """Agency ids in the order of their grants."""
-        self.aliases: dict[str, tuple[str, int]] = {}
-        """Alias to (agency id, position from which it holds)."""
+        self.aliases: dict[str, str] = {}
+        """Alias to agency id; the agency says from which position on."""
         self.signing_keys: dict[bytes, str] = {}
         """SHA-256 of a signing key's SubjectPublicKeyInfo to the one agency that may ever hold it."""
         self.revoked_signing_keys: set[bytes] = set()

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
 
 from docbus.clock import SystemClock
-from docbus.errors import AppendUnknownError, DirectoryError, IdentityError, WaitTimeoutError
+from docbus.errors import AppendUnknownError, DirectoryError, IdentityError, MalformedError, WaitTimeoutError
 from docbus.identity import entries
 from docbus.identity.registrar_terms import terms_of
 from docbus.registry.follow import LOAD_SECONDS
@@ -22,17 +25,49 @@ from docbus.transport.port import NewRecord
 from docbus.transport.topics import DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from docbus.clock import Clock
     from docbus.identity.registrar_terms import RegistrarTerms
+    from docbus.identity.replay import DirectoryReplay
     from docbus.identity.signing import RegistrarSigner
-    from docbus.identity.snapshot import DirectoryReplay, TrustSnapshot
+    from docbus.identity.snapshot import TrustSnapshot
     from docbus.registry.last_entry import LastEntry
+    from docbus.registry.reader import Kept
     from docbus.transport.port import Transport
 
 READ_BACK_SECONDS = 30.0
 """Seconds to see an entry again that the brokers have acknowledged."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Memory(Protocol):
+    """Keeps the records of the directory that were verified, as ``docbus.client.directory_memory`` does."""
+
+    async def is_verified(self) -> bool:
+        """Tell whether what is kept was verified by this version of docbus."""
+        ...
+
+    def kept(self) -> AsyncIterator[Kept]:
+        """Yield the records that are kept, from the genesis on."""
+        ...
+
+    def go_on_after(self, count: int) -> None:
+        """Say that so many records are kept already."""
+        ...
+
+    def begin_anew(self) -> None:
+        """Say that what is kept cannot be used."""
+        ...
+
+    def take(self, value: bytes, offset: int, checked: bytes) -> None:
+        """Take the next record that was verified."""
+        ...
+
+    def note(self, snapshot: TrustSnapshot) -> None:
+        """Write what was taken, up to this snapshot."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +96,7 @@ class Appending:
         genesis: The pinned hash of the genesis entry.
         clock: For the time that an entry claims, and for the validity of what is granted.
         last: Remembers what was seen of the directory; without it, a log that was cut back is believed.
+        memory: Keeps what was verified of it; without it, each process verifies all of it.
     """
 
     def __init__(
@@ -70,12 +106,18 @@ class Appending:
         genesis: bytes,
         clock: Clock | None = None,
         last: LastEntry | None = None,
+        *,
+        memory: Memory | None = None,
     ) -> None:
         self._last = last
+        self._memory = memory
+        self._begun = memory is None
+        self._remembered = -1
         self._transport = transport
         self._signers = tuple(signers)
         self._clock = clock or SystemClock()
-        self._reader = DirectoryReader(transport, genesis, on_entry=self._note)
+        self._make_reader = partial(DirectoryReader, transport, genesis, on_entry=self._note)
+        self._reader = self._make_reader()
         self._newest: bytes | None = None
         self.genesis = genesis
 
@@ -84,8 +126,10 @@ class Appending:
         """The keys it signs with, by the SHA-256 of their SubjectPublicKeyInfo."""
         return frozenset(signer.key for signer in self._signers)
 
-    def _note(self, value: bytes, _offset: int, _checked: bytes) -> None:
+    def _note(self, value: bytes, offset: int, checked: bytes) -> None:
         self._newest = value
+        if self._memory is not None:
+            self._memory.take(value, offset, checked)
 
     @property
     def newest_entry(self) -> bytes | None:
@@ -100,12 +144,36 @@ class Appending:
             WaitTimeoutError: The end was not reached in time.
             TransportError: The topic is missing or cannot be read.
         """
+        if self._memory is not None and not self._begun:
+            await self._begin_with_kept(self._memory)
+            self._begun = True
         await self._reader.catch_up(LOAD_SECONDS)
         return self._seen(self._reader.replay.snapshot())
+
+    async def _begin_with_kept(self, memory: Memory) -> None:
+        """Apply what is kept, if it leads to what the brokers show; else all of it comes from them, verified."""
+        if not await memory.is_verified():
+            return
+        self._reader = self._make_reader()
+        try:
+            memory.go_on_after(await self._reader.resume(self._noted(memory.kept()), verify=False))
+            await self._reader.confirm()
+        except (DirectoryError, MalformedError) as error:
+            _log.warning("directory_kept_unusable", error=error.text)
+            self._reader = self._make_reader()
+            memory.begin_anew()
+
+    async def _noted(self, kept: AsyncIterator[Kept]) -> AsyncIterator[Kept]:
+        async for one in kept:
+            self._newest = one.value
+            yield one
 
     def _seen(self, snapshot: TrustSnapshot) -> TrustSnapshot:
         if self._last is not None:
             self._last.check(snapshot)
+        if self._memory is not None and snapshot.position > self._remembered:
+            self._memory.note(snapshot)
+            self._remembered = snapshot.position
         return snapshot
 
     async def _publish(self, change: entries.Change, warnings: tuple[str, ...] = ()) -> Published:

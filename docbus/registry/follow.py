@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from docbus.transport.port import Transport
 
 LOAD_SECONDS = 120.0
-"""Seconds to load the log; all 123,265 agencies of the country take some 20 at the first start, and 5 later."""
+"""Seconds to load the log; all 123,265 agencies of the country take some 20 on one processor, and 5 when it is kept."""
 FOLLOW_SECONDS = 1.0
 """Seconds that one read waits for a new entry."""
 RETRY_SECONDS = 2.0

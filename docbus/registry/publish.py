@@ -13,7 +13,7 @@ from docbus.identity.agency import AgencyId
 from docbus.identity.authorities import check_issuer
 from docbus.identity.encryption import Encrypter
 from docbus.identity.join import CheckedJoinRequest, verify_join_request
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from docbus.limits import DEFAULT_PARTITIONS
 from docbus.registry.appending import Published, try_entry
 from docbus.registry.authorities import NamingAuthorities

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -14,15 +16,17 @@ from docbus.errors import (
     TopicMissingError,
     WaitTimeoutError,
 )
+from docbus.identity.replay import DirectoryReplay
 from docbus.identity.rules import refusal
-from docbus.identity.snapshot import DirectoryReplay
 from docbus.limits import MIB
+from docbus.registry import provers
 from docbus.registry.shelf import FileShelf
 from docbus.transport.topics import DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable
+    from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 
+    from docbus.identity.registrar_terms import RegistrarTerms
     from docbus.transport.port import Record, Transport
 
     OnEntry = Callable[[bytes, int, bytes], None]
@@ -47,7 +51,7 @@ class Kept(NamedTuple):
     Attributes:
         value: The record's value.
         offset: Where it lay.
-        checked: What its certificates came to, see :attr:`~docbus.identity.snapshot.DirectoryReplay.checked`.
+        checked: What its certificates came to, see :attr:`~docbus.identity.replay.DirectoryReplay.checked`.
     """
 
     value: bytes
@@ -62,7 +66,7 @@ class DirectoryReader:
         transport: Started by the caller.
         genesis: The pinned hash of the genesis entry.
         on_entry: Told each record value that was applied, its offset, and what its certificates came to
-            (:attr:`~docbus.identity.snapshot.DirectoryReplay.checked`).
+            (:attr:`~docbus.identity.replay.DirectoryReplay.checked`).
         on_foreign: Told each record that the registrar did not sign, and what is wrong with it.
 
     Attributes:
@@ -103,7 +107,9 @@ class DirectoryReader:
         try:
             async with asyncio.timeout(timeout):
                 end = await self._end()
-                await self._confirm(READ_SECONDS)
+                await self.confirm()
+                if end - self.offset >= provers.FROM_ENTRIES:
+                    await self._catch_up_proven(end)
                 while self.offset < end:
                     await self.step(READ_SECONDS)
         except TimeoutError as error:
@@ -111,6 +117,30 @@ class DirectoryReader:
                 f"the directory was read to entry {self.replay.position} in {timeout:g} s, and not to its end",
                 hint="Try again; if it stays so, the brokers are slow or hold back records.",
             ) from error
+
+    async def _catch_up_proven(self, end: int) -> None:
+        """Read up to an offset as :meth:`step` does, while other processes prove what was read."""
+        if self.replay.terms is None:
+            await self.step(READ_SECONDS)
+        asked: deque[tuple[Sequence[Record], RegistrarTerms, asyncio.Task[Sequence[bytes | None]]]] = deque()
+        async with provers.Provers() as proving:
+            try:
+                offset = self.offset
+                while (terms := self.replay.terms) is not None and proving.count:
+                    while len(asked) <= proving.count and offset < end:
+                        records = await self._read(offset, READ_SECONDS)
+                        if not records:
+                            break
+                        offset = records[-1].offset + 1
+                        values = [record.value or b"" for record in records]
+                        asked.append((records, terms, asyncio.create_task(proving.prove(terms, values))))
+                    if not asked:
+                        break
+                    records, under, task = asked.popleft()
+                    await self._apply_all(records, await task, under)
+            finally:
+                for _, _, task in asked:
+                    task.cancel()
 
     async def resume(self, kept: AsyncIterable[Kept], *, verify: bool) -> int:
         """Apply records that were kept when they were read earlier, and go on behind them; return how many.
@@ -139,8 +169,18 @@ class DirectoryReader:
                 await asyncio.sleep(0)
         return number
 
-    async def _confirm(self, wait: float) -> None:
-        """Compare the last record that was kept with what the brokers have in its place, once."""
+    async def confirm(self, wait: float = READ_SECONDS) -> None:
+        """Compare the last record that was kept with what the brokers have in its place, once.
+
+        Each entry names the hash of the one before, so that with the last all of them are what the brokers show.
+
+        Args:
+            wait: Seconds to wait for that record.
+
+        Raises:
+            DirectoryError: They have another one, or none.
+            TransportError: They cannot be asked.
+        """
         if self._kept is None:
             return
         value, offset = self._kept
@@ -171,16 +211,26 @@ class DirectoryReader:
             DirectoryError: An entry breaks a rule; those before it are applied.
             TransportError: The topic is missing or cannot be read.
         """
-        await self._confirm(wait)
-        records = await self._transport.read(
-            DIRECTORY, PARTITION, self.offset, max_records=FETCH_RECORDS, max_bytes=FETCH_BYTES, wait=wait
-        )
+        await self.confirm(wait)
         before = self.replay.position
-        for number, record in enumerate(records, start=1):
-            self._apply(record)
+        await self._apply_all(await self._read(self.offset, wait))
+        return self.replay.position - before
+
+    async def _read(self, offset: int, wait: float) -> Sequence[Record]:
+        return await self._transport.read(
+            DIRECTORY, PARTITION, offset, max_records=FETCH_RECORDS, max_bytes=FETCH_BYTES, wait=wait
+        )
+
+    async def _apply_all(
+        self,
+        records: Sequence[Record],
+        proofs: Iterable[bytes | None] = (),
+        terms: RegistrarTerms | None = None,
+    ) -> None:
+        for number, (record, proof) in enumerate(zip_longest(records, proofs), start=1):
+            self._apply(record, proof, terms)
             if number % CHUNK_RECORDS == 0:
                 await asyncio.sleep(0)
-        return self.replay.position - before
 
     async def _end(self) -> int:
         try:
@@ -204,9 +254,9 @@ class DirectoryReader:
             )
         return end
 
-    def _apply(self, record: Record) -> None:
+    def _apply(self, record: Record, proof: bytes | None, terms: RegistrarTerms | None) -> None:
         try:
-            self._apply_value(record)
+            self._apply_value(record, proof, terms)
         except ForeignRecordError as error:
             self._pass_by(record.offset, error)
         except DirectoryError:
@@ -216,12 +266,15 @@ class DirectoryReader:
             raise
         self.offset = record.offset + 1
 
-    def _apply_value(self, record: Record) -> None:
+    def _apply_value(self, record: Record, proof: bytes | None, terms: RegistrarTerms | None) -> None:
         value = record.value
         if value is None:
             raise refusal(self.replay.position + 1, "record_form", f"the record at offset {record.offset} has no value")
         try:
-            self.replay.apply(value)
+            if proof is None or terms is None:
+                self.replay.apply(value)
+            else:
+                self.replay.apply_proven(value, proof, terms)
         except DirectoryError:
             late = self.replay.superseded(value)
             if late is None:

@@ -39,7 +39,7 @@ CHUNK_TOPICS: Final = 200
 TOPIC_VIEW_SECONDS: Final = 60.0
 """Seconds for which a topic, once seen, is taken to exist; a failed append asks again at once."""
 SETTLE_SECONDS: Final = 10.0
-"""Seconds for a new topic to get its leaders, or a coordinator to be found."""
+"""Seconds for a new topic, or the next one of several, to get its leaders, or a coordinator to be found."""
 SETTLE_STEP_SECONDS: Final = 0.1
 
 _NO_COORDINATOR_YET: Final = (
@@ -235,19 +235,31 @@ class KafkaAdmin:
         return found
 
     async def _settled(self, topics: list[str]) -> None:
-        """Wait until new topics have leaders, so that the caller can write to them."""
+        """Wait until new topics have leaders, so that the caller can write to them.
+
+        Raises:
+            BrokerUnavailableError: For a while no further topic got one.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SETTLE_SECONDS
-        for chunk in _chunks(topics):
-            while True:
-                there = await self._metadata(chunk)
-                if all(there.get(topic, (0, False))[1] for topic in chunk):
-                    break
-                if loop.time() >= deadline:
-                    raise BrokerUnavailableError(
-                        f"topic {chunk[0]} or one of {len(chunk)} created with it has no leader yet",
-                        hint="Wait a little; if it lasts, look at the brokers.",
-                    )
+        waiting = dict.fromkeys(topics)
+        while waiting:
+            asked = list(waiting)[:CHUNK_TOPICS]
+            there = await self._metadata(asked)
+            led = [topic for topic in asked if there.get(topic, (0, False))[1]]
+            for topic in led:
+                del waiting[topic]
+            if led:
+                # Brokers that make hundreds of topics take their time, and get it as long as they go on.
+                deadline = loop.time() + SETTLE_SECONDS
+            elif loop.time() >= deadline:
+                first, others = next(iter(waiting)), len(waiting) - 1
+                what = f"{first} and {others} others that were created have"
+                what = what if others else f"the topic {first} was created and has"
+                raise BrokerUnavailableError(
+                    f"{what} no leader yet", hint="Wait a little, and run it again; if it lasts, look at the brokers."
+                )
+            if len(led) < len(asked):
                 await asyncio.sleep(SETTLE_STEP_SECONDS)
 
     def _refused(self, what: str, error: Exception, factor: int) -> TransportError:

@@ -114,6 +114,7 @@ UNBOUNDED = {
     "docbus.audit.replay": "one cursor for each partition that is read, which are bounded by MAX_INBOXES",
     "docbus.consumers.listing": "as many as the caller asks for; the loop ends then",
     "docbus.consumers.set_aside": "the numbers that the caller has given, of which it takes away",
+    "docbus.registry.reader": "one read more than there are processes to prove what was read",
     "docbus.storage.database": "MAX_QUEUED is looked at before anything is put in, so that the caller is told",
     "docbus.wire.avro": "one entry for each schema file that comes with the code",
 }

@@ -13,7 +13,7 @@ from docbus.identity.overlap import is_retired, was_retired
 from tests.support.directory import NOW_MS, DirectoryBuilder, Keys, make_keys, make_registrar_signer
 
 if TYPE_CHECKING:
-    from docbus.identity.snapshot import DirectoryReplay
+    from docbus.identity.replay import DirectoryReplay
 
 SIGNER = make_registrar_signer()
 HANOI = "vn:H26"

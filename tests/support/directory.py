@@ -10,8 +10,8 @@ from docbus.identity import entries
 from docbus.identity.certificates import make_certificate
 from docbus.identity.encryption import SUITE_2026, generate_encryption_key
 from docbus.identity.join import make_join_request
+from docbus.identity.replay import DirectoryReplay
 from docbus.identity.signing import generate_signing_key, registrar_signer_of, signer_of
-from docbus.identity.snapshot import DirectoryReplay
 from docbus.wire.profiles import Profile
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docbus.envelope.envelope import Envelope, encode_envelope
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from docbus.verification.verifier import Verified, Verifier
 from tests.vectors.building.drawn import Drawn
 from tests.vectors.building.letters import Letter, seal_batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +22,7 @@ from docbus.envelope.envelope import Envelope, decode_envelope, encode_envelope
 from docbus.envelope.stamped_batch import batch_digest_of
 from docbus.errors import AuditError
 from docbus.identity import entries
-from docbus.identity.snapshot import DirectoryReplay, TrustSnapshot
+from docbus.identity.replay import DirectoryReplay
 from docbus.identity.time_stamps.anchors import Anchors
 from docbus.identity.time_stamps.asking import Question
 from docbus.identity.time_stamps.stamped import stamped_batches, stamped_entry
@@ -31,6 +31,9 @@ from docbus.identity.time_stamps.verdict import Outcome, Reason
 from docbus.wire.tree import levels, path_of
 from tests.support.directory import DirectoryBuilder
 from tests.support.time_stamps import NAME, Authority
+
+if TYPE_CHECKING:
+    from docbus.identity.snapshot import TrustSnapshot
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "envelope"
 OTHERS = [bytes([number]) * 32 for number in range(1, 6)]

@@ -10,7 +10,7 @@ from docbus.client import directory_memory as module
 from docbus.client.directory_memory import DirectoryMemory, begin_directory, fetch_after_kept
 from docbus.errors import DirectoryError
 from docbus.identity import entries
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from docbus.registry.follow import DirectoryFollower
 from docbus.registry.reader import Kept
 from docbus.storage.database import Database
@@ -218,7 +218,7 @@ async def test_second_start_reads_and_verifies_what_is_new_alone(database: Datab
     ],
 )
 async def test_what_is_kept_and_damaged_is_read_anew(database: Database, tmp_path: Path, damage: str) -> None:
-    """A record that does not follow the one before is not believed, and neither is anything else that is kept."""
+    """A record that does not follow the one before is not believed, nor the rest; what is read takes its place."""
     builder = log_of("vn:H26", "vn:H53")
     async with found_bus(tmp_path / "bus.db") as transport:
         await append_entries(transport, builder.records)
@@ -227,8 +227,12 @@ async def test_what_is_kept_and_damaged_is_read_anew(database: Database, tmp_pat
         start = Start(database, transport, builder.genesis)
         snapshot = await start.begin()
 
+        again = Start(database, transport, builder.genesis)
+        await again.begin()
+
     assert builder.snapshot() == snapshot
-    assert 3 == start.read
+    assert (3, 0) == (start.read, again.read)
+    assert builder.records == [one.value for one in await kept_by(again.memory)]
 
 
 @pytest.mark.parametrize("shown", ["shorter", "other", "other end"])

@@ -8,7 +8,7 @@ import pytest
 
 from docbus.errors import DirectoryError, IdentityError, MalformedError
 from docbus.identity.checked import CheckedSigning, check_signing
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from tests.support.directory import DirectoryBuilder, grant_of, make_keys
 
 

@@ -10,7 +10,7 @@ import pytest
 from docbus.errors import DirectoryError
 from docbus.identity import entries
 from docbus.identity.overlap import MAX_OVERLAP_MS, is_retired, was_retired
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from tests.support.directory import NOW_MS, DirectoryBuilder, Keys, make_keys
 
 if TYPE_CHECKING:

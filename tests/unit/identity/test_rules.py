@@ -16,9 +16,9 @@ from docbus.identity.changes import MAX_ROLES
 from docbus.identity.encryption import MLKEM_BYTES, X25519_BYTES
 from docbus.identity.overlap import MAX_OVERLAP_MS
 from docbus.identity.pki.authorities import MAX_INTERMEDIATES
+from docbus.identity.replay import DirectoryReplay
 from docbus.identity.rules import RULES, refusal
 from docbus.identity.signing import generate_signing_key, public_key_bytes
-from docbus.identity.snapshot import DirectoryReplay
 from docbus.identity.standing import MAX_KINDS, MAX_LEVELS
 from docbus.limits import MAX_TIME_MS
 from docbus.wire.profiles import Profile

@@ -11,7 +11,7 @@ from docbus.errors import AgencyClosedError, AgencyCodeError, DirectoryError, Un
 from docbus.identity import entries
 from docbus.identity.certificates import make_certificate
 from docbus.identity.freshness import Freshness
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from docbus.limits import MAX_CLOCK_SKEW_MS
 from docbus.wire.profiles import Profile
 from tests.support.directory import ENVIRONMENT, NOW_MS, DirectoryBuilder, Keys, grant_of, make_keys

@@ -1,32 +1,9 @@
-"""Versions of values."""
+"""What the directory holds."""
 
 from __future__ import annotations
 
 from docbus.identity.registrar_terms import RegistrarTerms
-from docbus.identity.state import DirectoryState, Versions
-
-
-def test_each_position_has_its_version() -> None:
-    """A value is in force from its position until the next one's."""
-    versions: Versions[str] = Versions()
-    versions.put("key", 3, "first")
-    versions.put("key", 7, "second")
-
-    assert [None, None, None, "first", "first", "first", "first", "second", "second"] == [
-        versions.at("key", position) for position in range(9)
-    ]
-    assert "second" == versions.newest("key")
-    assert None is versions.newest("other")
-
-
-def test_copy_of_versions_is_apart() -> None:
-    """Writing to a copy does not show in the original."""
-    versions: Versions[str] = Versions()
-    versions.put("key", 1, "first")
-
-    versions.copy().put("key", 2, "second")
-
-    assert "first" == versions.newest("key")
+from docbus.identity.state import DirectoryState
 
 
 def test_hashes_are_found_by_position() -> None:
@@ -45,7 +22,7 @@ def test_copy_of_a_state_is_apart() -> None:
     copy.first_heartbeat = 3
     copy.hashes += b"a" * 32
     copy.order.append("vn:H26")
-    copy.aliases["vn:H27"] = ("vn:H26", 1)
+    copy.aliases["vn:H27"] = "vn:H26"
     copy.signing_keys[b"k"] = "vn:H26"
     copy.revoked_signing_keys.add(b"k")
     copy.encryption_keys.add(b"e")

@@ -10,7 +10,7 @@ import pytest
 
 from docbus.errors import DirectoryError, TopicMissingError, TransportError, WaitTimeoutError
 from docbus.identity import entries
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from docbus.registry import reader as module
 from docbus.registry.follow import fetch_directory
 from docbus.registry.reader import DirectoryReader, Kept

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from docbus.errors import StorageError
-from docbus.identity.snapshot import DirectoryReplay
+from docbus.identity.replay import DirectoryReplay
 from docbus.registry import shelf as module
 from docbus.registry.shelf import FileShelf
 from tests.support.directory import DirectoryBuilder
