@@ -93,7 +93,7 @@ async def rotate_while_documents_flow(
         if authority is not None:
             revoked = read_list(authority.list_revocations(days=1))
             for agency in (hanoi, tay_ninh):
-                await agency._material.keep_list(revoked, agency.snapshot.authorities())
+                await agency._material.keep_list(revoked, agency.snapshot)
         there, back = Flow(hanoi, TAY_NINH, f"{mark}-there"), Flow(tay_ninh, HANOI, f"{mark}-back")
         async with asyncio.TaskGroup() as group:
             for flow in (there, back):
