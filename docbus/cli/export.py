@@ -173,6 +173,25 @@ def _read(path: Path) -> bytes:
     return read_file(path, MAX_ENVELOPE_BYTES, DocumentError, "Name the envelope.bin of a document.")
 
 
+def check_target(target: Path | None) -> None:
+    """Return unless a file cannot be made, before anything is done that is not to be done for nothing.
+
+    Raises:
+        ConfigurationError: It exists, or its folder is missing or cannot be written.
+    """
+    from docbus.errors import ConfigurationError
+
+    if target is None:
+        return
+    if target.exists():
+        raise ConfigurationError(f"{target} exists already", hint="Name another file; nothing is overwritten.")
+    folder = target.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigurationError(
+            f"{target} cannot be written: {folder} is no folder that may be written", hint="Name another file."
+        )
+
+
 def write_file(session: Session, target: Path | None, content: bytes) -> None:
     """Write a result that is a file, to a new file or to standard output.
 

@@ -9,7 +9,7 @@ import typer
 
 from docbus.cli import options
 from docbus.cli.examples import examples
-from docbus.cli.export import Target, write_file
+from docbus.cli.export import Target, check_target, write_file
 from docbus.cli.output import Form, pairs, table, when, write_json
 from docbus.cli.session import Session, begin
 
@@ -118,13 +118,18 @@ def issue(
     """
     session = begin(context)
     from docbus.client.certifying import read_request_file
+    from docbus.errors import DocbusError
     from docbus.identity.key_sets import certificates_pem
     from docbus.identity.pki.issuing import read_request, split_requests
 
     requests, authority = split_requests(read_request_file(request)), _authority(session)
+    # Before any is issued: a file is taken as a whole, and nothing is issued that nobody gets.
+    check_target(target)
     for one in requests:
-        # Before any is issued: a file is taken as a whole.
-        read_request(one)
+        try:
+            read_request(one)
+        except DocbusError as error:
+            raise type(error)(f"{request}: {error.text}", hint=error.hint) from error
     made = [authority.issue(one, days=days) for one in requests]
     for issued in made:
         session.note(f"{issued.agency}, serial number {issued.serial:x}")
@@ -177,6 +182,7 @@ def crl(
 ) -> None:
     """Make a new revocation list, DER; members need one that is current, or they believe no certificate of yours."""
     session = begin(context)
+    check_target(target)
     write_file(session, target, _authority(session).list_revocations(days=days))
 
 

@@ -62,7 +62,7 @@ def read_request(path: Path) -> str:
 
     try:
         with path.open("rb") as file:
-            return file.read(MAX_REQUEST_CHARACTERS + 1).decode()
+            text = file.read(MAX_REQUEST_CHARACTERS + 1).decode()
     except OSError as error:
         raise ConfigurationError(
             f"the join request {path} cannot be read: {error.strerror}",
@@ -72,6 +72,14 @@ def read_request(path: Path) -> str:
         raise ConfigurationError(
             f"{path} is not a join request, which is a text file", hint="Name the file that `docbus init` has made."
         ) from error
+    if "BEGIN DOCBUS JOIN REQUEST" in text:
+        return text
+    hint = "Name the file that `docbus init` or `docbus keys rotate` has made, of the kind AGENCY.join."
+    if "BEGIN CERTIFICATE REQUEST" in text:
+        hint = "It is a certification request, for an authority; `docbus cert use` makes the join request afterwards."
+    elif "PRIVATE KEY" in text:
+        hint = "It is a private key, which nobody but its agency may have: it has to make another one now."
+    raise ConfigurationError(f"{path} is not a join request", hint=hint)
 
 
 def digest_of(certificate: str) -> bytes:
@@ -86,9 +94,16 @@ def digest_of(certificate: str) -> bytes:
     if len(certificate) == 64 and all(letter in "0123456789abcdefABCDEF" for letter in certificate):  # noqa: PLR2004
         return bytes.fromhex(certificate)
     try:
-        return certificate_digest(Path(certificate).read_bytes())
+        content = Path(certificate).read_bytes()
     except OSError as error:
         raise ConfigurationError(
             f"the certificate {certificate} cannot be read: {error.strerror}",
             hint="Give a PEM file, or the 64 hex digits that `docbus agency show` prints.",
+        ) from error
+    try:
+        return certificate_digest(content)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{certificate} is {error.text}",
+            hint="Give the agency's certificate, or the 64 hex digits that `docbus agency show` prints.",
         ) from error

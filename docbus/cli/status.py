@@ -123,8 +123,15 @@ def _show(found: AgencyStatus) -> None:
             f"by entry {found.directory.suspended_by}: {found.directory.suspension_reason};"
             " nothing is signed until the registrar reinstates this agency"
         )
+    revoked = None
+    if found.directory is not None and found.directory.revoked_by is not None:
+        revoked = (
+            f"by entry {found.directory.revoked_by}: {found.directory.revocation_reason};"
+            " nothing is signed under that key; `docbus keys rotate` makes new ones"
+        )
     following = {
         "  SUSPENDED": suspended,
+        "  KEY REVOKED": revoked,
         "  TROUBLE": found.directory_trouble,
         "  followed here": f"to entry {found.followed}, not further" if behind else None,
     }

@@ -24,6 +24,8 @@ class DirectoryState:
         freshness: What that means, by the terms of the genesis.
         suspended_by: Entry by which the agency is suspended, so that it may sign nothing; None if it is not.
         suspension_reason: Why, in the registrar's words.
+        revoked_by: Entry by which the agency's newest certificate was revoked, so that it has to rotate; None if not.
+        revocation_reason: Why, likewise.
         stamped_entry: The newest entry that is time-stamped, as the log has it, unverified; None if none is.
         stamped_at: When, by the authority's clock.
         stamped_by: By whom.
@@ -36,6 +38,8 @@ class DirectoryState:
     freshness: Freshness
     suspended_by: int | None = None
     suspension_reason: str | None = None
+    revoked_by: int | None = None
+    revocation_reason: str | None = None
     stamped_entry: int | None = None
     stamped_at: int | None = None
     stamped_by: str | None = None
@@ -44,6 +48,7 @@ class DirectoryState:
 def directory_state(snapshot: TrustSnapshot, agency: str | None, now_ms: int) -> DirectoryState:
     """Return what is said of a snapshot, and of one agency in it."""
     found = None if agency is None else snapshot.agency(agency)
+    newest = None if found is None else snapshot.certificate(found.certificates[-1])
     carried = newest_stamp(snapshot)
     stamp = None if carried is None else carried.stamp
     return DirectoryState(
@@ -54,6 +59,8 @@ def directory_state(snapshot: TrustSnapshot, agency: str | None, now_ms: int) ->
         freshness=snapshot.freshness(now_ms),
         suspended_by=None if found is None else found.suspended_at,
         suspension_reason=None if found is None else found.suspension_reason,
+        revoked_by=None if newest is None else newest.revoked_at,
+        revocation_reason=None if newest is None else newest.reason,
         stamped_entry=None if carried is None else carried.position,
         stamped_at=None if stamp is None else stamp.time_ms,
         stamped_by=None if stamp is None else stamp.authority,

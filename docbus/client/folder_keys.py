@@ -154,7 +154,9 @@ class FolderKeys:
 
     def _ready(self, snapshot: TrustSnapshot) -> Signer | None:
         now_ms = self._clock.now_ms()
-        for one in (self._next, self._signer, self._before):
+        # Only while the directory does not know what the settings name: a process that begins now has no key before.
+        before = self._before if snapshot.certificate(self._signer.certificate) is None else None
+        for one in (self._next, self._signer, before):
             grant = None if one is None else snapshot.certificate(one.certificate)
             if grant is not None and grant.may_sign_at(now_ms):
                 return one

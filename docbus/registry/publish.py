@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from docbus.clock import SystemClock
+from docbus.clock import SystemClock, format_time
 from docbus.errors import DirectoryError
 from docbus.identity import entries
 from docbus.identity.agency import AgencyId
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from docbus.clock import Clock
-    from docbus.identity.grants import Agency
+    from docbus.identity.grants import Agency, CertificateGrant
     from docbus.identity.signing import RegistrarSigner
     from docbus.identity.snapshot import TrustSnapshot
     from docbus.transport.port import Transport
@@ -236,6 +236,8 @@ class Registrar(Standing, NamingAuthorities):
     async def revoke(self, certificate: bytes, *, reason: str, suspected_since_ms: int | None = None) -> Published:
         """Revoke a certificate, given by the SHA-256 of its DER, from this entry on.
 
+        Others of the agency that may still sign are named in the warnings.
+
         Args:
             certificate: 32 bytes.
             reason: For people, now and in years.
@@ -245,7 +247,8 @@ class Registrar(Standing, NamingAuthorities):
             DirectoryError: No agency was ever granted it, or it was revoked before.
             TransportError: The entry was not published, or for AppendUnknownError: may be.
         """
-        grant = (await self.load()).certificate(certificate)
+        snapshot = await self.load()
+        grant = snapshot.certificate(certificate)
         if grant is None:
             raise DirectoryError(
                 f"no agency was ever granted the certificate {certificate.hex()}",
@@ -254,7 +257,7 @@ class Registrar(Standing, NamingAuthorities):
         change = entries.Revocation(
             agency=grant.agency, certificate=certificate, reason=reason, suspected_since=suspected_since_ms
         )
-        return await self._publish(change)
+        return await self._publish(change, _still_signing(snapshot, grant, self._clock.now_ms()))
 
     async def close(self, agency: str, *, reason: str, successor: str | None = None) -> Published:
         """Close an agency's code for good, pointing to the agency it was merged into, if any.
@@ -334,4 +337,17 @@ def _keys_in_force(snapshot: TrustSnapshot, agency_id: str) -> tuple[tuple[bytes
     return (
         tuple(grant.digest for grant in grants if grant is not None and grant.may_sign),
         tuple(encrypter.digest for encrypter, _, retired_at in agency.encrypters if retired_at is None),
+    )
+
+
+def _still_signing(snapshot: TrustSnapshot, revoked: CertificateGrant, now_ms: int) -> tuple[str, ...]:
+    """Return a warning for each other certificate of an agency under which it may still sign."""
+    agency = snapshot.agency(revoked.agency)
+    grants = [] if agency is None else [snapshot.certificate(digest) for digest in agency.certificates]
+    return tuple(
+        f"{one.agency} may still sign under {one.digest.hex()}"
+        f"{'' if one.retires_at_ms is None else ' until ' + format_time(one.retires_at_ms)}:"
+        " revoke it as well if its key was in the same place"
+        for one in grants
+        if one is not None and one.digest != revoked.digest and one.may_sign_at(now_ms)
     )

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 CHECK, OWN, FORGOTTEN = "revocation list", "authority's word", "authority's memory"
 SOON_MS = 24 * 60 * 60 * 1000
 """Milliseconds before its end from which on a list is worth a word: as long as what comes then would wait."""
-_OTHER = "Ask the authority for another certificate under new keys, and the registrar to rotate to it."
+_OTHER = (
+    "Make new keys, docbus keys rotate --again --overlap 0d, and ask the authority for their certificate. When the"
+    " registrar has rotated, have the old one revoked as well, docbus registrar revoke: what was refused goes out then."
+)
 _RELEASE = "Ask the authority why, and to release it; or for another certificate."
 _BRING = (
     "Bring the authority's newest list in time: docbus cert import FILE; or, where the certificate names an address,"

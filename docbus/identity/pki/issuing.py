@@ -117,7 +117,9 @@ def read_request(pem: bytes) -> CertificationRequest:
         key = parsed.public_key()
         names = list(parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise MalformedError("not a certification request that can be read (PKCS #10, PEM)") from error
+        raise MalformedError(
+            "not a certification request that can be read (PKCS #10, PEM)", hint="`docbus cert request` makes one."
+        ) from error
     except x509.ExtensionNotFound as error:
         raise IdentityError("a certification request that names no agency") from error
     algorithm_of(key)

@@ -298,5 +298,5 @@ def test_second_process(refused: Callable[..., Result], exchange: Path, command:
 
 def test_request_that_is_none(refused: Callable[..., Result]) -> None:
     """The registrar reads join requests only."""
-    refused("-C", "registrar", "registrar", "grant", "letter.txt", named="JOIN REQUEST", remedy="")
+    refused("-C", "registrar", "registrar", "grant", "letter.txt", code=2, named="letter.txt", remedy="docbus init")
     refused("-C", "registrar", "registrar", "grant", "no.join", code=2, named="no.join", remedy="docbus init")

@@ -255,3 +255,36 @@ def test_the_state_of_a_certificate_follows_the_time(at_ms: int, expected: str) 
     times: Any = SimpleNamespace(not_before_ms=1000, retires_at_ms=2000, not_after_ms=3000, overlap_at=7)
 
     assert expected == _in_time(times, at_ms)
+
+
+def test_nothing_is_issued_that_nobody_gets(certified: Callable[..., Any]) -> None:
+    """Where the result cannot be written, no certificate and no list is journalled."""
+    before = Path("ca/issued.jsonl").read_bytes()
+
+    for target, said in (("crt", "crt exists already"), ("nowhere/crt", "no folder that may be written")):
+        issued = certified("-C", "ca", "cert", "issue", "csr", "-o", target)
+        listed = certified("-C", "ca", "cert", "crl", "-o", target)
+        assert (2, 2, True, True) == (issued.code, listed.code, said in issued.err, said in listed.err)
+
+    assert before == Path("ca/issued.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("registrar", "grant", "csr"), ("csr is not a join request", "a certification request, for an authority")),
+        (("registrar", "rotate", "csr"), ("csr is not a join request", "a certification request, for an authority")),
+        (("registrar", "grant", "H26/keys/signing.pem"), ("signing.pem is not a join request", "make another one now")),
+        (("registrar", "grant", "letter.txt"), ("letter.txt is not a join request", "`docbus init`")),
+        (("registrar", "revoke", "csr", "--reason", "x"), ("csr is not a certificate", "64 hex digits")),
+        (("cert", "issue", "H26/H26.join"), ("H26.join: not a certification request", "docbus cert request")),
+    ],
+)
+def test_a_file_of_another_kind_is_named(
+    certified: Callable[..., Any], arguments: tuple[str, ...], expected: tuple[str, str]
+) -> None:
+    """The error says which file it is, and the hint what it is for, or which one is meant."""
+    result = certified("-C", "ca" if arguments[0] == "cert" else "registrar", *arguments)
+
+    assert result.code in {1, 2}
+    assert [True, True] == [text in result.err for text in expected], result.err

@@ -312,3 +312,18 @@ def test_a_rotation_with_an_authority(exchange: Path, docbus: Docbus) -> None:
     assert 0 == docbus("-C", "registrar", "registrar", "rotate", request_of(exchange), "--overlap", "10d").code
     assert "done" in docbus("-C", "H26", "keys", "rotate").out
     assert [] == list((exchange / "H26").glob("H26-*"))
+
+
+def test_a_revocation_by_the_registrar_is_seen_at_a_glance(exchange: Path, docbus: Docbus) -> None:
+    """Status says by which entry and why until the agency has other keys."""
+    assert "KEY REVOKED" not in docbus("-C", "H26", "status").out
+    docbus("-C", "registrar", "registrar", "revoke", "H26/keys/certificate.pem", "--reason", "server stolen")
+
+    shown = docbus("-C", "H26", "status")
+
+    assert "KEY REVOKED" in shown.out
+    assert "by entry 3: server stolen" in shown.out
+    assert 3 == docbus("-C", "H26", "status", "--output", "json").json["directory"]["revoked_by"]
+    docbus("-C", "H26", "keys", "rotate")
+    docbus("-C", "registrar", "registrar", "rotate", request_of(exchange))
+    assert "KEY REVOKED" not in docbus("-C", "H26", "status").out

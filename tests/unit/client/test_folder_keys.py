@@ -18,7 +18,7 @@ from docbus.errors import IdentityError, MalformedError
 from docbus.identity.encryption import Encrypter
 from docbus.settings import load_settings
 from tests.support.outbox import until
-from tests.support.rotating import DAY_MS, ENVIRONMENT, At, directory, publish
+from tests.support.rotating import DAY_MS, ENVIRONMENT, At, directory, publish, revoke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +112,22 @@ def test_a_process_that_starts_in_between_chooses_likewise(exchange: Path, hanoi
     rotate(hanoi, after, SystemClock())
     assert keys.renew()
     assert rotation.certificate == keys.signer(after).certificate.hex()
+
+
+def test_after_a_revocation_the_key_before_signs_nothing(exchange: Path, hanoi: Path) -> None:
+    """A process that runs refuses as one that begins, though an overlap would let the key before sign on."""
+    keys = keys_of(hanoi)
+    publish(exchange, rotate(hanoi, directory(exchange), SystemClock()))
+    rotate(hanoi, directory(exchange), SystemClock())
+    assert keys.renew()
+    newest = keys.choose(directory(exchange)).certificate
+
+    after = revoke(exchange, newest)
+
+    for running in (keys, keys_of(hanoi)):
+        assert newest == running.choose(after).certificate
+        with pytest.raises(IdentityError, match="may not sign any more"):
+            running.check(running.choose(after), after)
 
 
 def test_settings_are_looked_into_before_nobody_may_sign(exchange: Path, hanoi: Path) -> None:

@@ -297,6 +297,24 @@ async def test_revocation_is_published(registrar: Registrar) -> None:
     assert (2, "stolen", NOW_MS - 5) == (grant.revoked_at, grant.reason, grant.suspected_since)
 
 
+async def test_what_may_still_sign_after_a_revocation_is_named(registrar: Registrar) -> None:
+    """Each other certificate of the agency with its end, if it has one; nothing where there is no other."""
+    first = await _granted(registrar)
+    second, third = make_keys("vn:H26"), make_keys("vn:H26")
+    await registrar.rotate(second.join_request(registrar.genesis), overlap_ms=60_000)
+    await registrar.rotate(third.join_request(registrar.genesis), keep_old=True)
+
+    told = (await registrar.revoke(third.signer.certificate, reason="stolen")).warnings
+    again = (await registrar.revoke(second.signer.certificate, reason="stolen")).warnings
+    last = (await registrar.revoke(first.signer.certificate, reason="stolen")).warnings
+
+    assert [first.signer.certificate.hex(), second.signer.certificate.hex()] == [
+        one.split()[5].strip(":") for one in told
+    ]
+    assert ["until 2026-11-23T09:01:00.000Z" in one for one in told] == [True, False]
+    assert (1, ()) == (len(again), last)
+
+
 async def test_unknown_certificate_is_not_revoked(registrar: Registrar) -> None:
     """A digest that nobody was granted is named."""
     with pytest.raises(DirectoryError, match="no agency was ever granted the certificate 0000"):
