@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from docbus.envelope.act import PAYLOAD_TYPE, Act, decode_act
 from docbus.errors import MalformedError
 from docbus.verification import checks
-from docbus.verification.authority import check_directory, check_recorded_authority
 from docbus.verification.checks import failed
-from docbus.verification.verifier import DIRECTORY_HASH_FINDING
+from docbus.verification.ledger import check_ledger_statement
 
 if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
@@ -48,18 +47,6 @@ def verify_act(verifier: Verifier, value: bytes | None, *, agency: str, snapshot
         act = decode_act(proven.envelope.statement)
     except MalformedError as error:
         failed(checks.STATEMENT, error.text)
-    if proven.envelope.package is not None or proven.envelope.keys is not None or proven.envelope.hints:
-        failed(checks.ENVELOPE, "an act has no package, no keys and no hints")
-    grant = proven.grant
-    if act.certificate != grant.digest:
-        failed(checks.SAME_CERTIFICATE, "the act names another certificate than the one that signed")
-    if act.agency != grant.agency:
-        failed(checks.SENDER, f"the certificate is granted to {grant.agency}, the act says {act.agency}")
-    if act.agency != agency:
-        failed(checks.SENDER, f"an act of {act.agency}, in the ledger of {agency}")
-    if act.environment != snapshot.environment:
-        failed(checks.ENVIRONMENT, f"made for {act.environment!r}, this is {snapshot.environment!r}")
-    check_recorded_authority(grant, snapshot, position=act.directory_position, made_at=act.made_at)
-    same = check_directory(act.directory_position, act.directory_hash, snapshot)
-    verifier.paths.check_recorded(grant, act, snapshot, None)
-    return VerifiedAct(act, proven.digest, () if same else (DIRECTORY_HASH_FINDING,))
+    findings = check_ledger_statement(proven, act, "an act", agency=agency, snapshot=snapshot)
+    verifier.paths.check_recorded(proven.grant, act, snapshot, None)
+    return VerifiedAct(act, proven.digest, findings)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from docbus.envelope.key_destruction import PAYLOAD_TYPE, KeyDestruction, decode_destruction
 from docbus.errors import MalformedError
 from docbus.verification import checks
-from docbus.verification.authority import check_directory, check_recorded_authority
 from docbus.verification.checks import failed
-from docbus.verification.verifier import DIRECTORY_HASH_FINDING
+from docbus.verification.ledger import check_ledger_statement
 
 if TYPE_CHECKING:
     from docbus.identity.snapshot import TrustSnapshot
@@ -51,20 +50,7 @@ def verify_destruction(
         said = decode_destruction(proven.envelope.statement)
     except MalformedError as error:
         failed(checks.STATEMENT, error.text)
-    if proven.envelope.package is not None or proven.envelope.keys is not None or proven.envelope.hints:
-        failed(checks.ENVELOPE, "a destruction has no package, no keys and no hints")
-    grant = proven.grant
-    if said.certificate != grant.digest:
-        failed(checks.SAME_CERTIFICATE, "the destruction names another certificate than the one that signed")
-    if said.agency != grant.agency:
-        failed(checks.SENDER, f"the certificate is granted to {grant.agency}, the destruction says {said.agency}")
-    if said.agency != agency:
-        failed(checks.SENDER, f"a destruction of {said.agency}, in the ledger of {agency}")
-    if said.environment != snapshot.environment:
-        failed(checks.ENVIRONMENT, f"made for {said.environment!r}, this is {snapshot.environment!r}")
-    check_recorded_authority(grant, snapshot, position=said.directory_position, made_at=said.made_at)
-    same = check_directory(said.directory_position, said.directory_hash, snapshot)
-    findings = () if same else (DIRECTORY_HASH_FINDING,)
+    findings = check_ledger_statement(proven, said, "a destruction", agency=agency, snapshot=snapshot)
     known = snapshot.agency(agency)
     ends = {} if known is None else {encrypter.digest: retired for encrypter, _, retired in known.encrypters}
     if ends.get(said.key) != said.retired_by:
