@@ -51,7 +51,8 @@ def own_standing(
             judge(one, agency, snapshot.authorities(), material, at_ms=now_ms, known_by_ms=now_ms + MAX_CLOCK_SKEW_MS),
             one,
         )
-        for one in issued_to(snapshot, agency)
+        # The newest first: of several of which the same can be said, it is the one that signs.
+        for one in reversed(issued_to(snapshot, agency))
     ]
     if not found:
         return None

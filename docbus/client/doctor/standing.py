@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from docbus.client.connect import SOON_DAYS, check_granted, next_signer_of_settings
 from docbus.client.doctor.diagnosis import Diagnosis, Outcome, failed, passed, refused, warning
 from docbus.client.doctor.keys import HEARTBEAT
-from docbus.client.next_keys import awaits_certificate, certification_path
+from docbus.client.next_keys import awaits_certificate, certification_path, request_path
 from docbus.clock import format_time
 from docbus.errors import AgencyClosedError, ConfigurationError, IdentityError
 
@@ -34,6 +34,9 @@ def certificate(snapshot: TrustSnapshot, settings: Settings, signer: Signer, now
     if following is None and awaits_certificate(settings):
         found = _own(snapshot, settings, signer, now_ms)
         return found if found.outcome is Outcome.FAILED else _waiting(settings, found)
+    if following is not None and snapshot.certificate(following.certificate) is None:
+        found = _own(snapshot, settings, signer, now_ms)
+        return found if found.outcome is Outcome.FAILED else _requested(settings, found)
     next_grant = None if following is None else snapshot.certificate(following.certificate)
     if following is not None and next_grant is not None and next_grant.may_sign_at(now_ms):
         return warning(
@@ -52,6 +55,15 @@ def _waiting(settings: Settings, found: Diagnosis) -> Diagnosis:
         f"{found.found}; the next key waits for the certificate of an authority",
         f"Hand {asked.name} to the authority, and give what it issues to `docbus cert use`;"
         " `docbus keys rotate --status` says where the rotation stands.",
+    )
+
+
+def _requested(settings: Settings, found: Diagnosis) -> Diagnosis:
+    """Tell that a rotation waits for the registrar, and what stands of the present certificate."""
+    return warning(
+        CERTIFICATE,
+        f"{found.found}; the next key waits for the registrar",
+        f"Hand {request_path(settings).name} to the registrar; `docbus keys rotate --status` has its fingerprint.",
     )
 
 

@@ -64,6 +64,8 @@ def test_a_rotation_from_beginning_to_end(exchange: Path, docbus: Docbus) -> Non
     assert ["signing", "next signing", "decryption", "decryption"] == [key["use"] for key in shown(docbus)["keys"]]
     assert ["in force", "not granted", "not granted", "in force"] == [key["state"] for key in shown(docbus)["keys"]]
 
+    assert "the next key waits for the registrar" in docbus("-C", "H26", "doctor").out
+
     published = docbus("-C", "registrar", "registrar", "rotate", request_of(exchange), "--overlap", "10d")
     assert 0 == published.code
     assert "granted" == docbus("-C", "H26", "keys", "rotate", "--status", "--output", "json").json["step"]

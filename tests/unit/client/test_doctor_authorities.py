@@ -21,6 +21,7 @@ from docbus.identity.pki.material import NOTHING_KNOWN, ValidationMaterial
 from docbus.identity.pki.ocsp import read_response
 from docbus.settings import load_settings
 from docbus.storage.database import Database
+from docbus.wire.profiles import Profile
 from tests.support.directory import DirectoryBuilder, grant_of, make_keys
 from tests.support.outbox import FakeClock
 from tests.support.pki import TestAuthority, ms
@@ -220,3 +221,20 @@ async def test_addresses_that_are_asked_about_the_own_certificate_are_bounded(
 
     assert [] == asked
     assert "1 more addresses were not asked" in found.found
+
+
+async def test_of_several_certificates_the_newest_is_named(tmp_path: Path) -> None:
+    """In an overlap it is the one that signs; a revoked one comes before it."""
+    builder = _certified(uri=None)
+    newer = ROOT.issue(serial=SERIAL + 1).public_bytes(Encoding.DER)
+    signing = entries.SigningKey(profile=Profile.ES256, certificates=(newer,))
+    builder.append(
+        entries.KeyRotation(agency=AGENCY, signing=signing, encryption=None, retire_signing=(), retire_encryption=())
+    )
+    snapshot = builder.snapshot()
+
+    ((passed,), _) = await _own(tmp_path, ROOT.revocations(), snapshot=snapshot)
+    ((revoked,), _) = await _own(tmp_path, REVOKING, snapshot=snapshot)
+
+    assert f"{SERIAL + 1:x}" in passed.found
+    assert "was revoked as of" in revoked.found
